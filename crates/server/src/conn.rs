@@ -1,0 +1,150 @@
+//! One connection: hyper's HTTP/1 state machine, the handler in its service, and the signal to stop.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CONNECTION, HeaderValue};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
+use roundtrip_types::{Body, Handler, IntoResponse};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use crate::tracker::{Stage, Tracked};
+use crate::{ErrorLog, ServerConfig, ServerEvent};
+
+/// What every connection of a server needs.
+pub(crate) struct Shared<H> {
+    pub(crate) handler: H,
+    pub(crate) config: ServerConfig,
+    pub(crate) http1: http1::Builder,
+}
+
+impl<H> Shared<H> {
+    pub(crate) fn new(handler: H, config: ServerConfig) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(config.read_header_timeout).keep_alive(config.keep_alives);
+        // A client that has sent its request and shut down its writing side still wants the answer (RFC 9112, section 9.6).
+        http1.half_close(true);
+        Shared { handler, config, http1 }
+    }
+}
+
+/// Serves a connection until it ends, in whatever way. Its errors are the peer's affair and end here.
+pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared<H>>, tracked: Tracked) {
+    // Small responses go out at once; failing to say so costs speed only.
+    let _ = stream.set_nodelay(true);
+    let state = Arc::clone(&tracked.state);
+    let service = service_fn({
+        let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
+        move |req: http::Request<Incoming>| {
+            let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
+            async move {
+                state.request_started();
+                let req = req.map(Body::new);
+                let shown = Shown { method: req.method().clone(), uri: req.uri().clone() };
+                let answered = CatchPanic { future: shared.handler.serve_http(req) }.await;
+                let mut response = answered.unwrap_or_else(|panic| {
+                    state.panicked();
+                    report(&shared.config.error_log, &shown, peer, &*panic);
+                    (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response()
+                });
+                if state.stage() > Stage::Running {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
+        }
+    });
+    let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(stream), service));
+    let mut registered = false;
+    let mut drain = Drain::NotTold;
+    std::future::poll_fn(|cx| {
+        if !registered {
+            // The task's waker stays the same for its whole life, so once is enough.
+            state.register(cx.waker());
+            registered = true;
+        }
+        match state.stage() {
+            Stage::Running => {}
+            Stage::Draining => {
+                if let Drain::NotTold = drain {
+                    drain = Drain::Fresh(Box::pin(sleep(FRESH_GRACE)));
+                }
+                if let Drain::Fresh(grace) = &mut drain {
+                    if state.served_any() {
+                        conn.as_mut().graceful_shutdown();
+                        drain = Drain::Told;
+                    } else if grace.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            Stage::Cut => return Poll::Ready(()),
+        }
+        conn.as_mut().poll(cx).map(|_ended| ())
+    })
+    .await;
+    drop(tracked);
+}
+
+/// How long a draining server waits for the first request of a connection that has carried none: it may be on its way.
+/// Go's `Shutdown` takes such a connection for idle after the same time.
+const FRESH_GRACE: Duration = Duration::from_secs(5);
+
+/// Where a connection stands with the signal to stop.
+enum Drain {
+    NotTold,
+    /// Waiting for its first request, for as long as the sleep lasts. hyper must not be told yet: it would close at once.
+    Fresh(Pin<Box<Sleep>>),
+    /// hyper has been told: it closes when idle.
+    Told,
+}
+
+/// What the log names if the handler panics: copies of what the handler takes with it, two reference counts.
+struct Shown {
+    method: http::Method,
+    uri: http::Uri,
+}
+
+#[cold]
+fn report(log: &ErrorLog, shown: &Shown, peer: SocketAddr, panic: &(dyn Any + Send)) {
+    let message = (panic.downcast_ref::<&str>().copied())
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(the panic said nothing printable)");
+    // The path only: a query may hold secrets.
+    let request = format!("{} {}", shown.method, shown.uri.path());
+    log.tell(&ServerEvent::HandlerPanic { request: &request, peer, message });
+}
+
+pin_project! {
+    /// A future whose panic is its output.
+    struct CatchPanic<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        // After a panic the future is never polled again, so its broken state is never seen.
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Go's `http.Server` for Rust: listeners, connections and shutdown around any [`Handler`](roundtrip_types::Handler).
+//!
+//! hyper speaks HTTP/1.1 on the wire; this crate accepts connections, gives each a task, calls the handler, keeps the
+//! connection alive from request to request, and stops without losing work. It knows no router: give it a `ServeMux`, an async
+//! function, or any other handler.
+//!
+//! ```
+//! use roundtrip_server::Server;
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::new(|_req| async { "hello" });
+//! let listener = server.listen("127.0.0.1:0").await?;
+//! println!("listening on {}", listener.local_addr()?);
+//!
+//! let serving = tokio::spawn(server.serve(listener));
+//! // Later, perhaps on a signal:
+//! let report = server.shutdown(Duration::from_secs(5)).await;
+//! assert_eq!(report.cut, 0);
+//! serving.await??;
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod addr;
+mod config;
+mod conn;
+mod error;
+mod server;
+mod tracker;
+
+pub use addr::ListenAddr;
+pub use config::{ErrorLog, ServerConfig, ServerEvent};
+pub use error::{Error, Result};
+pub use server::Server;
+pub use tracker::{ServerStats, ShutdownReport};

@@ -1,0 +1,141 @@
+//! The server's public face.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roundtrip_types::Handler;
+use tokio::net::TcpListener;
+
+use crate::conn::Shared;
+use crate::tracker::{Stage, Tracker};
+use crate::{Error, ListenAddr, Result, ServerConfig, ServerStats, ShutdownReport, accept};
+
+/// An HTTP server around one handler: Go's `http.Server`.
+///
+/// Each connection has one task, which reads a request, calls the handler, writes the response and goes on to the next request
+/// on the same connection. So a client's requests on one connection are answered in order, and those on different connections
+/// run at the same time, on all threads of the runtime.
+///
+/// **Shape**: cheap to clone; clones are the same server. Dropping all of them stops nothing: a server runs until its
+/// [`serve`](Self::serve) futures are dropped or it is [shut down](Self::shutdown).
+///
+/// # Examples
+/// See the [crate's documentation](crate).
+pub struct Server<H> {
+    shared: Arc<Shared<H>>,
+    tracker: Arc<Tracker>,
+}
+
+impl<H> Clone for Server<H> {
+    fn clone(&self) -> Self {
+        Server { shared: Arc::clone(&self.shared), tracker: Arc::clone(&self.tracker) }
+    }
+}
+
+impl<H: Handler> Server<H> {
+    /// A server with the default [`ServerConfig`].
+    #[must_use]
+    pub fn new(handler: H) -> Self {
+        Server::with_config(handler, ServerConfig::default())
+    }
+
+    /// A server with settings of your own.
+    #[must_use]
+    pub fn with_config(handler: H, config: ServerConfig) -> Self {
+        Server { shared: Arc::new(Shared::new(handler, config)), tracker: Tracker::new() }
+    }
+
+    /// Listens on `addr` and serves until the server is shut down: Go's `ListenAndServe`.
+    ///
+    /// # Errors
+    /// The address does not parse or resolve, it cannot be listened on, or the server was shut down before. After a
+    /// [`shutdown`](Self::shutdown) during the call the result is `Ok`. (Differs from Go, where `ErrServerClosed` marks that.)
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    pub fn listen_and_serve<A: Into<ListenAddr>>(
+        &self,
+        addr: A,
+    ) -> impl Future<Output = Result<()>> + Send + use<H, A> {
+        let (server, addr) = (self.clone(), addr.into());
+        async move { server.serve(addr.bind().await?).await }
+    }
+
+    /// Opens a listener, so that its port is known before [`serve`](Self::serve) runs: Go's `net.Listen`.
+    ///
+    /// # Errors
+    /// The address does not parse or resolve, or it cannot be listened on.
+    pub async fn listen(&self, addr: impl Into<ListenAddr>) -> Result<TcpListener> {
+        addr.into().bind().await
+    }
+
+    /// Accepts connections from `listener` and serves them until the server is shut down: Go's `Serve`.
+    ///
+    /// May run several times at once, on different listeners. The future borrows nothing, so it can be spawned as it is.
+    ///
+    /// # Errors
+    /// The listener is broken, or the server had been shut down before the call. Want of file descriptors is not an error: the
+    /// loop waits (5 ms, doubling to 1 s), and tells the [`ErrorLog`](crate::ErrorLog).
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the listener. Connections that were accepted go on; [`shutdown`](Self::shutdown) and
+    /// [`close`](Self::close) reach them.
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = Result<()>> + Send + use<H> {
+        let (shared, tracker) = (Arc::clone(&self.shared), Arc::clone(&self.tracker));
+        let stopped_before = *tracker.stage().borrow() != Stage::Running;
+        async move {
+            if stopped_before {
+                return Err(Error::closed());
+            }
+            accept::run(listener, shared, tracker).await
+        }
+    }
+
+    /// Stops gracefully: Go's `Shutdown`.
+    ///
+    /// Listeners close at once, idle connections too; a connection with a request in progress finishes its response, which says
+    /// `Connection: close` if its head was not sent yet, and one that has carried no request yet is given up to 5 s for its
+    /// first. What is left after `deadline` is cut. Returns when every connection is closed. A server that was shut down stays
+    /// so.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the deadline: the server goes on stopping, without a limit. Call it again to set a new one.
+    pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
+        let open = self.tracker.advance(Stage::Draining);
+        if tokio::time::timeout(deadline, self.tracker.all_closed()).await.is_ok() {
+            return ShutdownReport { finished: open, cut: 0 };
+        }
+        let cut = self.close().await.cut;
+        ShutdownReport { finished: open.saturating_sub(cut), cut }
+    }
+
+    /// Stops at once: Go's `Close`. Listeners and connections are closed where they stand; handlers are dropped at their next
+    /// await point. Returns when every connection is closed, or after 1 s if a handler blocks its thread and so cannot be
+    /// dropped; [`stats`](Self::stats) then still counts its connection as open.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing: the connections are closed all the same.
+    pub async fn close(&self) -> ShutdownReport {
+        let cut = self.tracker.advance(Stage::Cut);
+        // Too late is no failure here: nothing more can be done about a thread that is blocked.
+        let _ = tokio::time::timeout(CUT_GRACE, self.tracker.all_closed()).await;
+        ShutdownReport { finished: 0, cut }
+    }
+
+    /// What the server has done so far. Takes a lock that connections take only when they open and close.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.tracker.stats()
+    }
+}
+
+/// How long `close` waits for tasks that were told to drop their connection.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+impl<H> fmt::Debug for Server<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("config", &self.shared.config).field("stats", &self.tracker.stats()).finish()
+    }
+}
