@@ -1,0 +1,173 @@
+//! A block of field lines, as heads and trailer sections have it: lines are checked one by one as they arrive, and the map
+//! is built once, over the frozen bytes.
+
+mod error;
+mod lines;
+mod name;
+mod trailer;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub use error::FieldError;
+pub(crate) use lines::{Line, Lines};
+pub use trailer::is_trailer_allowed;
+
+use crate::excerpt::Excerpt;
+use crate::leniency::Leniency;
+use crate::syntax::{is_ows, is_token, trim_ows, trim_ows_end, trim_ows_start};
+
+/// The field lines seen so far, as offsets into the caller's buffer.
+///
+/// Offsets stay right while the buffer grows, because the block's bytes are only taken off it when the block is complete.
+#[derive(Debug, Default)]
+pub(crate) struct FieldBlock {
+    spans: Vec<Span>,
+}
+
+/// One field line; 16 bytes. All offsets are below 4 GiB, which the scanner's limit ensures.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    name: u32,
+    value: u32,
+    end: u32,
+    name_len: u16,
+    /// One more than the index into the table of known names, or 0.
+    known: u8,
+    folded: bool,
+}
+
+/// Above this capacity the list of spans is given back after use, so that one large head does not weigh on an idle connection.
+const KEPT_SPANS: usize = 32;
+
+impl FieldBlock {
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Takes in one line that is not empty. `line` is its place in `buf`, without the line end.
+    #[inline]
+    pub(crate) fn line(&mut self, buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<(), FieldError> {
+        let text = &buf[line.clone()];
+        // RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS.
+        let colon = lines::find::<b':'>(text).unwrap_or(text.len());
+        let name = &text[..colon];
+        let known = name::index(name);
+        // A known name is the usual case; whatever else may stand before the first colon is looked at closely.
+        let name_len = if known != 0 && colon < text.len() {
+            colon
+        } else {
+            match self.unusual(text, colon, line.end, leniency)? {
+                0 => return Ok(()), // a fold, which was added to the line before
+                name_len => name_len,
+            }
+        };
+        // The http crate keeps names below 64 KiB.
+        let Ok(name_len) = u16::try_from(name_len) else { return Err(FieldError::Name(Excerpt::new(text))) };
+        let value = trim_ows_start(&text[colon + 1..]);
+        let value_at = line.end - value.len();
+        self.spans.push(Span {
+            name: offset(line.start),
+            value: offset(value_at),
+            end: offset(value_at + trim_ows_end(value).len()),
+            name_len,
+            known,
+            folded: false,
+        });
+        Ok(())
+    }
+
+    /// The length of a name that is not known, or 0 for a fold, or the error that the line is.
+    #[inline(never)]
+    fn unusual(&mut self, text: &[u8], colon: usize, end: usize, leniency: Leniency) -> Result<usize, FieldError> {
+        // RFC 9110 section 5.1: a name is a token, and so is not empty.
+        if is_token(&text[..colon]) && colon < text.len() {
+            return Ok(colon);
+        }
+        // RFC 9112 section 5.2: a line that begins with white space continues the line before.
+        if text.first().is_some_and(|&b| is_ows(b)) {
+            return self.fold(text, end, leniency).map(|()| 0);
+        }
+        if colon == text.len() {
+            return Err(FieldError::NoColon(Excerpt::new(text)));
+        }
+        let name = trim_ows_end(&text[..colon]);
+        if !is_token(name) {
+            return Err(FieldError::Name(Excerpt::new(text)));
+        }
+        // RFC 9112 section 5.1: no white space between name and colon; a server MUST refuse it.
+        if leniency.space_before_colon { Ok(name.len()) } else { Err(FieldError::SpaceBeforeColon(Excerpt::new(text))) }
+    }
+
+    fn fold(&mut self, text: &[u8], end: usize, leniency: Leniency) -> Result<(), FieldError> {
+        let Some(last) = self.spans.last_mut() else {
+            // RFC 9112 section 2.2: white space before the first field is refused, never taken as part of the start line.
+            return Err(FieldError::LeadingSpace(Excerpt::new(text)));
+        };
+        if !leniency.obs_fold {
+            return Err(FieldError::Folded(Excerpt::new(text)));
+        }
+        last.folded = true;
+        last.end = offset(end);
+        Ok(())
+    }
+
+    /// Fills `map` from the block, whose bytes are `block`, and forgets the lines. The map's capacity is kept and used.
+    ///
+    /// # Errors
+    /// When a value holds a byte that no value may hold, or when the map is full.
+    pub(crate) fn build(&mut self, block: &Bytes, map: &mut HeaderMap) -> Result<(), FieldError> {
+        let spans = std::mem::take(&mut self.spans);
+        // The first insertion makes room for six. A full map is found out below, by the line that does not fit.
+        if spans.len() > 6 {
+            let _ = map.try_reserve(spans.len());
+        }
+        for span in &spans {
+            let name_bytes = &block[at(span.name)..at(span.name) + usize::from(span.name_len)];
+            let name = match name::by_index(span.known) {
+                Some(name) => name.clone(),
+                None => HeaderName::from_bytes(name_bytes).map_err(|_| FieldError::Name(Excerpt::new(name_bytes)))?,
+            };
+            let value = if span.folded {
+                Bytes::from(unfolded(&block[at(span.value)..at(span.end)]))
+            } else {
+                block.slice(at(span.value)..at(span.end))
+            };
+            // RFC 9110 section 5.5: CR, LF and NUL make a value invalid and dangerous; the other controls are refused as well.
+            let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value {
+                name: Excerpt::new(name_bytes),
+                value: Excerpt::new(&block[at(span.value)..at(span.end)]),
+            })?;
+            map.try_append(name, value).map_err(|_| FieldError::TooMany)?;
+        }
+        self.spans = spans;
+        self.spans.clear();
+        self.spans.shrink_to(KEPT_SPANS);
+        Ok(())
+    }
+}
+
+/// The value with each fold, line end and white space on both sides, replaced by one space (RFC 9112 section 5.2).
+fn unfolded(raw: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(raw.len());
+    for line in raw.split(|&b| b == b'\n') {
+        let part = trim_ows(line.strip_suffix(b"\r").unwrap_or(line));
+        if !value.is_empty() && !part.is_empty() {
+            value.push(b' ');
+        }
+        value.extend_from_slice(part);
+    }
+    value
+}
+
+/// An offset below the scanner's limit of 4 GiB.
+fn offset(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn at(n: u32) -> usize {
+    // usize has at least 32 bits wherever tokio and hyper run; a smaller one would end in a refused slice, not in a wrong one.
+    n as usize
+}

@@ -1,0 +1,54 @@
+//! The grammar of `Host` and of a target's authority.
+
+use std::net::Ipv6Addr;
+
+/// Whether `text` is `uri-host [ ":" port ]` without user information, as the `Host` field and an authority have it.
+///
+/// **Shape**: the host is a registered name (RFC 3986 section 3.2.2, so letters, digits, most punctuation, and bytes
+/// percent-encoded), an IPv4 address, or an IPv6 address in brackets, without a zone. The port may be empty and is at most
+/// 65535. The empty text is a host: RFC 9112 section 3.2 has it sent when the target has no authority.
+///
+/// Differs from Go: Go checks only that each byte may stand somewhere in a host.
+///
+/// # Examples
+///
+/// ```
+/// use roundtrip_h1::is_host;
+///
+/// assert!(is_host(b"example.org:8080") && is_host(b"[::1]") && is_host(b""));
+/// assert!(!is_host(b"a b") && !is_host(b"user@example.org") && !is_host(b"[::1") && !is_host(b"a:99999"));
+/// ```
+#[must_use]
+pub fn is_host(text: &[u8]) -> bool {
+    if let Some(literal) = text.strip_prefix(b"[") {
+        let Some(close) = literal.iter().position(|&b| b == b']') else { return false };
+        let (address, rest) = (&literal[..close], &literal[close + 1..]);
+        let is_address = std::str::from_utf8(address).is_ok_and(|a| a.parse::<Ipv6Addr>().is_ok());
+        return is_address && rest.strip_prefix(b":").map_or(rest.is_empty(), is_port);
+    }
+    match text.iter().position(|&b| b == b':') {
+        Some(colon) => is_registered_name(&text[..colon]) && is_port(&text[colon + 1..]),
+        None => is_registered_name(text),
+    }
+}
+
+/// `*DIGIT`, and a number that fits 16 bits.
+fn is_port(text: &[u8]) -> bool {
+    text.is_empty() || crate::syntax::decimal(text).is_some_and(|port| port <= u64::from(u16::MAX))
+}
+
+/// `*( unreserved / pct-encoded / sub-delims )`.
+fn is_registered_name(mut text: &[u8]) -> bool {
+    while let [first, rest @ ..] = text {
+        text = match (first, rest) {
+            (b'%', [a, b, rest @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            (
+                b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=',
+                rest,
+            ) => rest,
+            (letter, rest) if letter.is_ascii_alphanumeric() => rest,
+            _ => return false,
+        };
+    }
+    true
+}

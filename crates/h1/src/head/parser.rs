@@ -1,0 +1,111 @@
+//! What both kinds of heads share: lines, fields, limits, and the one error that ends it.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+
+use crate::excerpt::Excerpt;
+use crate::fields::{FieldBlock, FieldError, Line, Lines};
+use crate::head::HeadError;
+use crate::leniency::Leniency;
+use crate::limits::Limits;
+
+/// A start line: what the first line of a head says, with offsets into the buffer.
+pub(super) trait StartLine: Sized {
+    /// Refuses bytes that cannot become such a line as soon as the first of them show it. Looks at a bounded number of bytes,
+    /// however many there are, since it is asked again with each new piece.
+    fn check_beginning(buf: &[u8]) -> Result<(), HeadError>;
+
+    /// Reads the line at this place, or returns `None` when it is to be skipped.
+    fn parse(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<Option<Self>, HeadError>;
+}
+
+/// A parser for heads that begin with an `S`.
+#[derive(Debug)]
+pub(super) struct HeadParser<S> {
+    limits: Limits,
+    pub(super) leniency: Leniency,
+    lines: Lines,
+    start: Option<S>,
+    fields: FieldBlock,
+    pub(super) spare: HeaderMap,
+    failed: Option<HeadError>,
+}
+
+impl<S: StartLine> HeadParser<S> {
+    pub(super) fn new(limits: Limits, leniency: Leniency) -> Self {
+        HeadParser {
+            limits: limits.clamped(),
+            leniency,
+            lines: Lines::default(),
+            start: None,
+            fields: FieldBlock::default(),
+            spare: HeaderMap::new(),
+            failed: None,
+        }
+    }
+
+    /// Takes one head off the front of `buf`: its bytes, its start line and its fields.
+    #[inline]
+    pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S, HeaderMap)>, HeadError> {
+        match self.advance(buf) {
+            Ok(false) => return Ok(None),
+            Ok(true) => {}
+            Err(error) => return self.fail(error),
+        }
+        let block = buf.split_to(std::mem::take(&mut self.lines).start()).freeze();
+        let mut headers = std::mem::take(&mut self.spare);
+        if let Err(error) = self.fields.build(&block, &mut headers) {
+            return self.fail(error.into());
+        }
+        let start = self.start.take().expect("a head is complete only behind its start line");
+        Ok(Some((block, start, headers)))
+    }
+
+    pub(super) fn eof(&self, buf: &[u8]) -> Result<(), HeadError> {
+        match self.failed {
+            Some(error) => Err(error),
+            // Line ends alone are no message; RFC 9112 section 2.2 has servers ignore them.
+            None if buf.iter().all(|&b| b == b'\r' || b == b'\n') => Ok(()),
+            None => Err(HeadError::Truncated { received: buf.len() }),
+        }
+    }
+
+    /// Looks at what is new, and says whether the head is complete.
+    fn advance(&mut self, buf: &[u8]) -> Result<bool, HeadError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let limit = self.limits.max_head_bytes;
+        loop {
+            if self.start.is_none() {
+                // Before each line, and never beyond the limit, so that the verdict does not depend on the pieces.
+                let window = &buf[..buf.len().min(limit)];
+                S::check_beginning(window.get(self.lines.start()..).unwrap_or_default())?;
+            }
+            let line = match self.lines.next(buf, limit, self.leniency.bare_lf) {
+                Line::Complete(line) => line,
+                Line::BareLf(line) => return Err(FieldError::BareLf(Excerpt::new(&buf[line])).into()),
+                Line::Partial => return Ok(false),
+                Line::TooLarge => return Err(HeadError::TooLarge { limit }),
+            };
+            if self.start.is_none() {
+                self.start = S::parse(buf, line, self.leniency)?;
+            } else if line.is_empty() {
+                return Ok(true);
+            } else if self.fields.len() == self.limits.max_fields {
+                return Err(HeadError::TooManyFields { limit: self.limits.max_fields });
+            } else {
+                self.fields.line(buf, line, self.leniency)?;
+            }
+        }
+    }
+
+    /// Keeps the error, so that every later call returns it too.
+    #[cold]
+    pub(super) fn fail<T>(&mut self, error: HeadError) -> Result<T, HeadError> {
+        self.failed = Some(error);
+        Err(error)
+    }
+}

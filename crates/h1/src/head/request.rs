@@ -1,0 +1,185 @@
+//! Request heads.
+
+use std::ops::Range;
+
+use bytes::BytesMut;
+use http::header::HOST;
+use http::{HeaderMap, Method, Uri, Version};
+
+use crate::excerpt::Excerpt;
+use crate::head::host::is_host;
+use crate::head::parser::{HeadParser, StartLine};
+use crate::head::{HeadError, target, version};
+use crate::leniency::Leniency;
+use crate::limits::Limits;
+use crate::syntax::is_tchar;
+
+/// The head of a request: request line and fields.
+///
+/// **Shape**: target and field values are slices of the head's own bytes, so keeping one of them keeps them all. Field names
+/// are in lower case; names that are known cost no allocation. Repeated fields keep their order.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The method, as it came: methods are case-sensitive (RFC 9110 section 9.1).
+    pub method: Method,
+    /// The target in the form that came: a path with a query, a whole `http` or `https` URL, `host:port` with CONNECT, or `*`
+    /// with OPTIONS. Dot segments, double slashes and percent-encoding are left as they came.
+    pub target: Uri,
+    /// HTTP/1.0 or HTTP/1.1; a higher minor version counts as 1.1 (RFC 9110 section 2.5).
+    pub version: Version,
+    /// The fields, without the white space around values.
+    pub headers: HeaderMap,
+    /// How many bytes the head took, with line ends, the empty line, and empty lines before it.
+    pub head_bytes: usize,
+}
+
+impl RequestHead {
+    /// The host that is asked for, with its port if one was given: the target's, or else that of the `Host` field.
+    ///
+    /// RFC 9112 section 3.2.2: when the target names a host, the `Host` field is ignored. Empty when neither says anything,
+    /// which only HTTP/1.0 allows without the field.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self.target.authority() {
+            Some(authority) => authority.as_str(),
+            None => self.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(""),
+        }
+    }
+}
+
+/// Parses request heads off the front of a growing buffer, looking at each byte once.
+///
+/// **Shape**: one parser serves a whole connection, one head after the other. Between calls for one head the caller may only
+/// append to the buffer. A parser that returned an error returns it again from then on: where the next message would begin
+/// is not known. Empty lines before a request are skipped (RFC 9112 section 2.2).
+///
+/// Beyond the grammar it checks what RFC 9112 section 3.2 has every server refuse: a missing, repeated or invalid `Host`, and
+/// a target whose form does not suit the method.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::BytesMut;
+/// use roundtrip_h1::{Limits, RequestParser};
+///
+/// let mut parser = RequestParser::new(Limits::request());
+/// let mut buf = BytesMut::from("GET /a?b HTTP/1.1\r\nHost: example.org\r\n\r\nGET /n");
+/// let head = parser.parse(&mut buf)?.expect("the head is complete");
+/// assert_eq!((head.method.as_str(), head.target.path(), head.host()), ("GET", "/a", "example.org"));
+/// assert!(parser.parse(&mut buf)?.is_none());
+/// # Ok::<(), roundtrip_h1::HeadError>(())
+/// ```
+#[derive(Debug)]
+pub struct RequestParser(HeadParser<RequestLine>);
+
+#[derive(Debug)]
+struct RequestLine {
+    method: Method,
+    target: Range<usize>,
+    version: Version,
+}
+
+impl RequestParser {
+    /// A parser with the default [leniency for requests](Leniency::request).
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        RequestParser(HeadParser::new(limits, Leniency::request()))
+    }
+
+    /// Takes exactly the given deviations from the grammar.
+    #[must_use]
+    pub fn with_leniency(mut self, leniency: Leniency) -> Self {
+        self.0.leniency = leniency;
+        self
+    }
+
+    /// Gives a map whose memory the next head may use; it is emptied first. Saves the two allocations of a fresh map.
+    pub fn reuse_headers(&mut self, mut map: HeaderMap) {
+        map.clear();
+        self.0.spare = map;
+    }
+
+    /// Takes one head off the front of `buf` if it is there in full.
+    ///
+    /// Returns `None`, and leaves `buf` as it is, when more bytes are needed. What follows the head stays in `buf`.
+    ///
+    /// # Errors
+    /// When the bytes are no HTTP/1 request head, or one that has to be refused, or pass a limit.
+    /// [`HeadError::response_status`] says with which status to answer; the connection has to be closed then.
+    pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
+        let Some((block, start, headers)) = self.0.parse(buf)? else { return Ok(None) };
+        let RequestLine { method, target, version } = start;
+        let head_bytes = block.len();
+        let text = block.slice(target);
+        let target = match target::to_uri(text.clone()) {
+            Some(target) => target,
+            None if text.len() > MAX_URI_LEN => return self.0.fail(HeadError::TargetTooLong { limit: MAX_URI_LEN }),
+            None => return self.0.fail(HeadError::Target(Excerpt::new(&text))),
+        };
+        if let Err(error) = check_host(version, &headers) {
+            return self.0.fail(error);
+        }
+        Ok(Some(RequestHead { method, target, version, headers, head_bytes }))
+    }
+
+    /// Tells the parser that the peer closed, with `buf` being what is left unparsed.
+    ///
+    /// # Errors
+    /// [`HeadError::Truncated`] when part of a head had come, and the error that the parser failed with before, if any.
+    pub fn eof(&self, buf: &[u8]) -> Result<(), HeadError> {
+        self.0.eof(buf)
+    }
+}
+
+/// What [`Uri`] holds.
+const MAX_URI_LEN: usize = u16::MAX as usize - 1;
+
+/// RFC 9112 section 3.2: one `Host` with a valid value; only HTTP/1.0 may go without.
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), HeadError> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) if version < Version::HTTP_11 => Ok(()),
+        (None, _) => Err(HeadError::MissingHost),
+        (Some(_), Some(second)) => Err(HeadError::RepeatedHost(Excerpt::new(second.as_bytes()))),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(host), None) => Err(HeadError::Host(Excerpt::new(host.as_bytes()))),
+    }
+}
+
+impl StartLine for RequestLine {
+    /// A method is a token, so that TLS and other binary protocols show at their first byte.
+    fn check_beginning(buf: &[u8]) -> Result<(), HeadError> {
+        let bad = buf.iter().take(16).take_while(|&&b| b != b' ' && b != b'\r').find(|&&b| !is_tchar(b));
+        match bad {
+            // A lone LF is a matter of line ends, not of the method.
+            None | Some(b'\n') => Ok(()),
+            Some(_) => Err(HeadError::Method(Excerpt::new(buf))),
+        }
+    }
+
+    /// Reads `method SP request-target SP HTTP-version` (RFC 9112 section 3): single spaces, and nothing around them.
+    fn parse(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<Option<Self>, HeadError> {
+        // RFC 9112 section 2.2: a server should ignore at least one empty line before a request.
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let text = &buf[line.clone()];
+        let malformed = || HeadError::RequestLine(Excerpt::new(text));
+        let method_len = text.iter().position(|&b| b == b' ').ok_or_else(malformed)?;
+        let target_at = method_len + 1;
+        let target_len = text[target_at..].iter().position(|&b| b == b' ').ok_or_else(malformed)?;
+        let (target, version_text) = (&text[target_at..target_at + target_len], &text[target_at + target_len + 1..]);
+        let method = Method::from_bytes(&text[..method_len])
+            .map_err(|_| HeadError::Method(Excerpt::new(&text[..method_len])))?;
+        let version = match version::parse(version_text) {
+            version::Parsed::Supported(version) => version,
+            version::Parsed::Other => return Err(HeadError::Version(Excerpt::new(version_text))),
+            version::Parsed::Malformed => return Err(malformed()),
+        };
+        if !target::is_valid(&method, target, leniency) {
+            return Err(HeadError::Target(Excerpt::new(target)));
+        }
+        let start = line.start + target_at;
+        Ok(Some(RequestLine { method, target: start..start + target_len, version }))
+    }
+}

@@ -1,0 +1,63 @@
+//! Reading the request target: which of the four forms it has, and whether it may have it.
+
+use bytes::Bytes;
+use http::{Method, Uri};
+
+use crate::head::host::is_host;
+use crate::leniency::Leniency;
+use crate::syntax::is_graphic;
+
+/// Checks a target by form and byte (RFC 9112 section 3.2 and RFC 3986).
+pub(super) fn is_valid(method: &Method, target: &[u8], leniency: Leniency) -> bool {
+    // Section 3.2.3: the authority form is for CONNECT alone, and CONNECT has no other.
+    if method == Method::CONNECT {
+        return is_authority_with_port(target);
+    }
+    match target {
+        // Section 3.2.4: the asterisk is for OPTIONS alone.
+        b"*" => method == Method::OPTIONS,
+        [b'/', ..] => is_path_and_query(target, leniency),
+        _ => is_absolute(target, leniency),
+    }
+}
+
+/// The target as a [`Uri`] that shares its memory: a path, an authority, `*`, or a whole URL. `None` for the few things that
+/// the `http` crate does not take, mainly more than 65,534 bytes.
+pub(super) fn to_uri(target: Bytes) -> Option<Uri> {
+    Uri::from_maybe_shared(target).ok()
+}
+
+fn is_authority_with_port(target: &[u8]) -> bool {
+    let port_at = target.iter().rposition(|&b| b == b':').map(|colon| colon + 1);
+    // Section 3.2.3: uri-host ":" port, where a client has to give both.
+    is_host(target)
+        && port_at.is_some_and(|at| (2..target.len()).contains(&at) && target[at..].iter().all(u8::is_ascii_digit))
+}
+
+/// `scheme "://" authority path [ "?" query ]`, for the two schemes that HTTP serves.
+fn is_absolute(target: &[u8], leniency: Leniency) -> bool {
+    let Some(scheme_len) = target.windows(3).position(|w| w == b"://") else { return false };
+    let (scheme, rest) = (&target[..scheme_len], &target[scheme_len + 3..]);
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return false;
+    }
+    let authority_len = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(authority_len);
+    // RFC 9110 section 4.2.1: an empty host is invalid; section 4.2.4: so is user information from an untrusted source.
+    !matches!(authority, [] | [b':', ..]) && is_host(authority) && is_path_and_query(path, leniency)
+}
+
+/// `pchar`, slash and question mark, with percent signs only before two hexadecimal digits; no fragment.
+fn is_path_and_query(mut text: &[u8], leniency: Leniency) -> bool {
+    while let [first, rest @ ..] = text {
+        text = match (first, rest) {
+            (b'%', [a, b, rest @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
+            (b'%' | b'#' | b'"' | b'<' | b'>', _) => return false,
+            (b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}', rest) if leniency.unencoded_target => rest,
+            (b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}', _) => return false,
+            (b, rest) if is_graphic(*b) => rest,
+            _ => return false,
+        };
+    }
+    true
+}

@@ -1,0 +1,118 @@
+//! The byte classes and small grammar pieces of RFC 9110 section 5 that several parsers share.
+
+/// One bit per class, so that a test is one load and one mask.
+const TCHAR: u8 = 1;
+const TARGET: u8 = 2;
+
+static CLASS: [u8; 256] = {
+    let mut class = [0; 256];
+    let mut b = 0;
+    while b < 256 {
+        // The loop keeps 0 <= b < 256.
+        #[allow(clippy::cast_possible_truncation, reason = "b < 256")]
+        let c = b as u8;
+        if c.is_ascii_alphanumeric() || is_token_punctuation(c) {
+            class[b] |= TCHAR;
+        }
+        if c.is_ascii_graphic() {
+            class[b] |= TARGET;
+        }
+        b += 1;
+    }
+    class
+};
+
+const fn is_token_punctuation(b: u8) -> bool {
+    matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+}
+
+/// `tchar` of RFC 9110 section 5.6.2: what methods and field names are made of.
+pub(crate) fn is_tchar(b: u8) -> bool {
+    CLASS[usize::from(b)] & TCHAR != 0
+}
+
+/// `token` of RFC 9110 section 5.6.2.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&b| is_tchar(b))
+}
+
+/// A visible ASCII byte: all that may stand in a request target or a host (RFC 3986 section 2 allows less, never more).
+pub(crate) fn is_graphic(b: u8) -> bool {
+    CLASS[usize::from(b)] & TARGET != 0
+}
+
+/// Whether a text holds white space or a control byte. Bytes above ASCII do not count.
+pub(crate) fn has_space_or_control(text: &[u8]) -> bool {
+    // Without an early return, so that the loop becomes a few vector instructions.
+    text.iter().fold(false, |found, &b| found | (b <= b' ') | (b == 0x7f))
+}
+
+/// `field-vchar / SP / HTAB` of RFC 9110 section 5.5, obs-text included; also the bytes of a reason phrase (RFC 9112 section 4).
+pub(crate) fn is_text(b: u8) -> bool {
+    (b >= b' ' && b != 0x7f) || b == b'\t'
+}
+
+/// `OWS` of RFC 9110 section 5.6.3.
+pub(crate) fn is_ows(b: u8) -> bool {
+    b == b' ' || b == b'\t'
+}
+
+/// `text` without the optional white space at both ends.
+pub(crate) fn trim_ows(text: &[u8]) -> &[u8] {
+    trim_ows_end(trim_ows_start(text))
+}
+
+/// `text` without the optional white space at its beginning.
+pub(crate) fn trim_ows_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
+}
+
+/// `text` without the optional white space at its end.
+pub(crate) fn trim_ows_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The elements of a comma list, trimmed; empty ones are left out (RFC 9110 section 5.6.1.2 has recipients ignore them).
+///
+/// Only for lists of tokens: a comma inside a quoted string would split it.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim_ows).filter(|element| !element.is_empty())
+}
+
+/// `1*DIGIT` as a number: no sign, no space, nothing but digits, no overflow.
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |n, &b| {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_takes_digits_only() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"0005"), Some(5));
+        assert_eq!(decimal(b"18446744073709551615"), Some(u64::MAX));
+        for bad in ["", "+5", "-5", "5 ", "0x5", "5.0", "18446744073709551616", "5,5"] {
+            assert_eq!(decimal(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn list_ignores_empty_elements() {
+        let elements: Vec<&[u8]> = list(b",a ,, \tb,").collect();
+        assert_eq!(elements, [b"a".as_slice(), b"b"]);
+    }
+}
