@@ -1,0 +1,36 @@
+//! Go's `http.Transport` for Rust: a bounded pool of HTTP/1.1 connections, each driven by the task of the request that uses it.
+//!
+//! There is no task per connection and no channel per request. The future that [`Transport::round_trip`] returns writes the
+//! request and reads the response on a connection that it owns; the response's body then owns the connection and gives it back
+//! to the pool when it has been read to its end. See [`Transport`] for what is pooled and for how long.
+//!
+//! ```no_run
+//! use roundtrip_transport::{RoundTripper, Transport};
+//! use roundtrip_types::{Body, MessageExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let transport = Transport::new();
+//! let req = http::Request::get("http://127.0.0.1:8080/").body(Body::empty())?;
+//! let response = transport.round_trip(req).await?;
+//! println!("{}", response.text().await?);
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod config;
+mod conn;
+mod dial;
+mod key;
+mod pool;
+mod prepare;
+mod shared;
+mod transport;
+
+pub use config::TransportConfig;
+pub use pool::PoolStats;
+pub use roundtrip_types::RoundTripper;
+pub use transport::Transport;

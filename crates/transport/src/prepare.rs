@@ -1,0 +1,190 @@
+//! Checking a request before anything is opened for it, and its head on the wire.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderValue, Method};
+use roundtrip_h1::write::encode_request_head;
+use roundtrip_h1::{Framing, RequestTarget};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
+
+use crate::key::Key;
+
+/// A request that can be sent: checked, and with all that its head needs.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    parts: Parts,
+    framing: Framing,
+    key: Key,
+}
+
+impl Prepared {
+    /// Checks `req`. `close` asks the server to close the connection after the response.
+    pub(crate) fn new(req: Request, close: bool) -> Result<(Self, Body)> {
+        let (mut parts, body) = req.into_parts();
+        let checked = check(&parts).and_then(|key| Ok((key, framing(&parts, &body)?)));
+        let (key, framing) = checked.map_err(|error| error.with_request(&parts.method, &parts.uri))?;
+        if close {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok((Prepared { parts, framing, key }, body))
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    pub(crate) fn uri(&self) -> &http::Uri {
+        &self.parts.uri
+    }
+
+    pub(crate) fn body_framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Whether the request may be sent again although the server may have seen it: its method is safe, or its author gave it a
+    /// key by which the server tells repetitions (Go: `Request.isReplayable`).
+    pub(crate) fn is_replayable(&self) -> bool {
+        let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
+        safe.contains(&self.parts.method)
+            || self.parts.headers.contains_key("idempotency-key")
+            || self.parts.headers.contains_key("x-idempotency-key")
+    }
+
+    /// Whether the caller asked for the connection to be closed afterwards.
+    pub(crate) fn wants_close(&self) -> bool {
+        let options =
+            self.parts.headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
+        options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+    }
+
+    /// Appends the request's head to `out`.
+    pub(crate) fn encode_head(&self, out: &mut Vec<u8>) -> Result<()> {
+        let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        let host = match self.parts.headers.get(HOST) {
+            Some(host) => host.to_str().map_err(|_| invalid("the Host field is not visible ASCII"))?,
+            None => self.parts.uri.authority().map_or("", host_of),
+        };
+        encode_request_head(out, self.method(), RequestTarget::Origin(target), host, &self.parts.headers, self.framing)
+            .map_err(|error| invalid("the request cannot be written").with_cause(error))
+    }
+}
+
+fn check(parts: &Parts) -> Result<Key> {
+    match parts.uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err(invalid("https is not supported yet: this transport speaks plain http only")),
+        Some(other) => return Err(invalid(format!("unsupported scheme {other:?}"))),
+        None => return Err(invalid("the URL has no scheme: write http://host/path")),
+    }
+    let Some(authority) = parts.uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return Err(invalid("the URL has no host"));
+    };
+    // `Authority::port` says none for a port that is not a number of 16 bits, which must not become the default port.
+    let after_host = host_of(authority).strip_prefix(authority.host()).unwrap_or_default();
+    if !matches!(after_host, "" | ":") && authority.port_u16().is_none() {
+        return Err(invalid(format!("the port of {:?} is not between 0 and 65535", host_of(authority))));
+    }
+    if parts.method == Method::CONNECT {
+        return Err(invalid("CONNECT is not supported yet"));
+    }
+    Ok(Key::http(authority.clone()))
+}
+
+/// How the request's body goes onto the wire (RFC 9112, section 6.3): its own length if it knows it, else the one that the
+/// caller declares, else in chunks.
+fn framing(parts: &Parts, body: &Body) -> Result<Framing> {
+    let declared = match parts.headers.get(CONTENT_LENGTH) {
+        Some(value) => {
+            let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+            Some(length.ok_or_else(|| invalid(format!("the Content-Length {value:?} is not a number")))?)
+        }
+        None => None,
+    };
+    match (body.content_length(), declared) {
+        (Some(known), Some(declared)) if known != declared => {
+            Err(invalid(format!("the Content-Length says {declared} bytes, but the body has {known}")))
+        }
+        (Some(0), _) if body.is_empty() => Ok(if declared.is_some() { Framing::Length(0) } else { Framing::None }),
+        (Some(length), _) | (None, Some(length)) => Ok(Framing::Length(length)),
+        (None, None) => Ok(Framing::Chunked),
+    }
+}
+
+/// The authority without user information.
+fn host_of(authority: &Authority) -> &str {
+    authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host)
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Request, message).with_phase(Phase::Prepare)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(
+        build: impl FnOnce(http::request::Builder) -> http::request::Builder,
+        body: Body,
+    ) -> Result<String, String> {
+        let req = build(http::Request::builder().uri("http://user:pw@h.test:8080/p?q=1")).body(body).unwrap();
+        let mut out = Vec::new();
+        let (prepared, _) = Prepared::new(req, false).map_err(|error| error.to_string())?;
+        prepared.encode_head(&mut out).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn heads_name_host_target_and_length() {
+        let get = wire(|req| req.header("x-a", "1"), Body::empty()).unwrap();
+        assert_eq!(get, "GET /p?q=1 HTTP/1.1\r\nhost: h.test:8080\r\nx-a: 1\r\n\r\n");
+        let post = wire(|req| req.method("POST").header("host", "other"), Body::from("abc")).unwrap();
+        assert_eq!(post, "POST /p?q=1 HTTP/1.1\r\nhost: other\r\ncontent-length: 3\r\n\r\n");
+        let empty = wire(|req| req.method("POST"), Body::empty()).unwrap();
+        assert!(empty.ends_with("\r\ncontent-length: 0\r\n\r\n"), "{empty}");
+        let (_sender, streamed) = Body::channel(1);
+        let chunked = wire(|req| req.method("POST"), streamed).unwrap();
+        assert!(chunked.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n"), "{chunked}");
+        let (_sender, streamed) = Body::channel(1);
+        let declared = wire(|req| req.method("POST").header("content-length", "7"), streamed).unwrap();
+        assert!(declared.ends_with("\r\ncontent-length: 7\r\n\r\n"), "{declared}");
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_said_before_dialing() {
+        for (uri, want) in [
+            ("/only/a/path", "GET /only/a/path: the URL has no scheme: write http://host/path"),
+            (
+                "https://h.test/",
+                "GET https://h.test/: https is not supported yet: this transport speaks plain http only",
+            ),
+            ("gopher://h.test/", "GET gopher://h.test/: unsupported scheme \"gopher\""),
+            (
+                "http://h.test:99999/",
+                "GET http://h.test:99999/: the port of \"h.test:99999\" is not between 0 and 65535",
+            ),
+        ] {
+            let req = http::Request::get(uri).body(Body::empty()).unwrap();
+            let error = Prepared::new(req, false).unwrap_err();
+            assert_eq!((error.kind(), error.phase()), (ErrorKind::Request, Some(Phase::Prepare)));
+            assert_eq!(error.to_string(), want);
+        }
+        let error = wire(|req| req.method("PUT").header("content-length", "5"), Body::from("four")).unwrap_err();
+        assert!(error.ends_with("the Content-Length says 5 bytes, but the body has 4"), "{error}");
+        let error = wire(|req| req.method("PUT").header("content-length", "x"), Body::from("four")).unwrap_err();
+        assert!(error.ends_with("the Content-Length \"x\" is not a number"), "{error}");
+    }
+
+    #[test]
+    fn connection_close_is_seen_in_any_list() {
+        for (value, want) in [("close", true), ("keep-alive, Close", true), ("keep-alive", false), ("closed", false)] {
+            let req = http::Request::get("http://h/").header("connection", value).body(Body::empty()).unwrap();
+            assert_eq!(Prepared::new(req, false).unwrap().0.wants_close(), want, "{value}");
+        }
+    }
+}

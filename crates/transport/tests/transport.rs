@@ -1,0 +1,748 @@
+//! The transport over real sockets, against servers that do exactly what a test tells them.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::Method;
+use roundtrip_transport::{RoundTripper, Transport, TransportConfig};
+use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+
+/// A listening script: each connection runs it with the connection's number, from 1.
+struct Peer {
+    addr: SocketAddr,
+    accepted: Arc<AtomicUsize>,
+    /// Connections whose script has ended.
+    ended: Arc<AtomicUsize>,
+}
+
+impl Peer {
+    async fn start<F, Fut>(script: F) -> Self
+    where
+        F: Fn(usize, TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (accepted, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let peer = Peer { addr, accepted: Arc::clone(&accepted), ended: Arc::clone(&ended) };
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let script = script(accepted.fetch_add(1, Ordering::SeqCst) + 1, stream);
+                let ended = Arc::clone(&ended);
+                tokio::spawn(async move {
+                    script.await;
+                    ended.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        peer
+    }
+
+    /// Answers each request with the same bytes, for as long as the client keeps the connection.
+    async fn answering(response: &'static str) -> Self {
+        Peer::start(move |_, mut stream| async move {
+            while read_request(&mut stream).await.is_some() {
+                stream.write_all(response.as_bytes()).await.unwrap();
+            }
+        })
+        .await
+    }
+
+    /// Writes `bytes` after the first request of each connection, and hangs up.
+    async fn hanging_up_after(bytes: &'static str) -> Self {
+        Peer::start(move |_, mut stream| async move {
+            read_request(&mut stream).await;
+            stream.write_all(bytes.as_bytes()).await.unwrap();
+        })
+        .await
+    }
+
+    fn get(&self, path: &str) -> Request {
+        self.request(Method::GET, path, Body::empty())
+    }
+
+    fn request(&self, method: Method, path: &str, body: Body) -> Request {
+        http::Request::builder().method(method).uri(format!("http://{}{path}", self.addr)).body(body).unwrap()
+    }
+
+    fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+
+    async fn wait_ended(&self, count: usize) {
+        until(|| self.ended.load(Ordering::SeqCst) >= count).await;
+    }
+}
+
+/// Waits for something that other tasks bring about. The test harness's own time limit catches what never comes.
+async fn until(mut done: impl FnMut() -> bool) {
+    while !done() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// One request, head and body; `None` if the client hung up.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut got = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&got).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|n| n.parse().unwrap());
+            let complete = match length {
+                Some(length) => body.len() >= length,
+                None if head.contains("transfer-encoding: chunked") => {
+                    body.contains("0\r\n") && body.ends_with("\r\n\r\n")
+                }
+                None => true,
+            };
+            if complete {
+                return Some(text);
+            }
+        }
+        if stream.read_buf(&mut got).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+async fn fetch(transport: &Transport, req: Request) -> Result<String, Error> {
+    transport.round_trip(req).await?.text().await
+}
+
+const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+#[tokio::test]
+async fn requests_in_sequence_use_one_connection() {
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    for _ in 0..5 {
+        assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+    }
+    assert_eq!(peer.accepted(), 1);
+    let stats = transport.stats();
+    assert_eq!((stats.created, stats.reused, stats.idle, stats.in_use), (1, 4, 1, 0));
+}
+
+#[tokio::test]
+async fn a_body_read_in_another_task_gives_the_connection_back_all_the_same() {
+    let peer = Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
+    let transport = Transport::new();
+    for _ in 0..5 {
+        let response = transport.round_trip(peer.get("/")).await.unwrap();
+        assert_eq!(tokio::spawn(response.text()).await.unwrap().unwrap(), "hello");
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_response_without_a_body_has_given_its_connection_back() {
+    for (method, response) in [
+        (Method::GET, "HTTP/1.1 204 No Content\r\n\r\n"),
+        (Method::GET, "HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n"),
+        (Method::HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"),
+        (Method::POST, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+    ] {
+        let peer = Peer::answering(response).await;
+        let transport = Transport::new();
+        let first = transport.round_trip(peer.request(method.clone(), "/", Body::empty())).await.unwrap();
+        assert!(first.body().is_empty(), "{method} {response:?}");
+        assert_eq!(transport.stats().idle, 1);
+        let _second = transport.round_trip(peer.request(method, "/", Body::empty())).await.unwrap();
+        assert_eq!(peer.accepted(), 1, "the first response is still held");
+    }
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_have_a_connection_each() {
+    let peer = Peer::start(|_, mut stream| async move {
+        while let Some(_request) = read_request(&mut stream).await {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel").await.unwrap();
+            // The rest comes with the next word of the client, which is its hanging up.
+        }
+    })
+    .await;
+    let transport = Transport::new();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(transport.round_trip(peer.get("/")).await.unwrap());
+    }
+    assert_eq!((peer.accepted(), transport.stats().in_use), (3, 3));
+    drop(held);
+    peer.wait_ended(3).await;
+    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0), "half-read bodies close their connections");
+}
+
+#[tokio::test]
+async fn a_body_dropped_with_its_rest_in_the_buffer_leaves_a_usable_connection() {
+    let peer =
+        Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n").await;
+    let transport = Transport::new();
+    for _ in 0..3 {
+        let mut response = transport.round_trip(peer.get("/")).await.unwrap();
+        assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "ab");
+    }
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn without_keep_alives_each_request_opens_and_closes() {
+    let (seen_in, mut seen) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |_, mut stream| {
+        let seen = seen_in.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                seen.send(request).unwrap();
+                stream.write_all(HELLO.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let transport = Transport::with_config(TransportConfig { disable_keep_alives: true, ..TransportConfig::default() });
+    for n in 1..=3 {
+        assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+        assert!(seen.recv().await.unwrap().contains("\r\nconnection: close\r\n"));
+        peer.wait_ended(n).await;
+    }
+    assert_eq!((peer.accepted(), transport.stats().idle, transport.stats().in_use), (3, 0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_is_not_reused_when_either_side_says_close_or_the_version_is_1_0() {
+    for response in [
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello",
+        "HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+    ] {
+        let peer = Peer::answering(response).await;
+        let transport = Transport::new();
+        for _ in 0..2 {
+            assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+        }
+        assert_eq!(peer.accepted(), 2, "{response:?}");
+    }
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    for _ in 0..2 {
+        let mut req = peer.get("/");
+        req.headers_mut().insert("connection", "close".parse().unwrap());
+        fetch(&transport, req).await.unwrap();
+    }
+    assert_eq!(peer.accepted(), 2);
+}
+
+#[tokio::test]
+async fn bytes_behind_a_response_never_reach_the_next_request() {
+    let peer = Peer::answering(
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+    )
+    .await;
+    let transport = Transport::new();
+    for _ in 0..3 {
+        assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+    }
+    assert_eq!(peer.accepted(), 3);
+}
+
+#[tokio::test]
+async fn bytes_on_an_idle_connection_never_reach_the_next_request() {
+    let go_on = Arc::new(Notify::new());
+    let peer = Peer::start({
+        let go_on = Arc::clone(&go_on);
+        move |_, mut stream| {
+            let go_on = Arc::clone(&go_on);
+            async move {
+                while read_request(&mut stream).await.is_some() {
+                    stream.write_all(HELLO.as_bytes()).await.unwrap();
+                    go_on.notified().await;
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").await.unwrap();
+                    go_on.notify_one();
+                }
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new();
+    assert_eq!(fetch(&transport, peer.get("/1")).await.unwrap(), "hello");
+    go_on.notify_one();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(fetch(&transport, peer.get("/2")).await.unwrap(), "hello");
+    assert_eq!(peer.accepted(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_while_idle_is_not_used() {
+    let peer = Peer::hanging_up_after(HELLO).await;
+    let transport = Transport::new();
+    for n in 1..=3 {
+        // POST with a streamed body could not be repeated.
+        let (mut sender, body) = Body::channel(1);
+        sender.try_send("x").unwrap();
+        sender.finish();
+        assert_eq!(fetch(&transport, peer.request(Method::POST, "/", body)).await.unwrap(), "hello");
+        peer.wait_ended(n).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(peer.accepted(), 3);
+}
+
+/// Answers the first request of a connection and hangs up, unanswered, on the second.
+async fn closing_at_reuse() -> Peer {
+    Peer::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        stream.write_all(HELLO.as_bytes()).await.unwrap();
+        read_request(&mut stream).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_lost_to_a_closing_idle_connection_is_repeated_once_if_that_is_safe() {
+    let cases = [
+        ("GET", None, true),
+        ("HEAD", None, true),
+        ("DELETE", None, false),
+        ("POST", None, false),
+        ("POST", Some("idempotency-key"), true),
+        ("PUT", Some("x-idempotency-key"), true),
+    ];
+    for (method, key, repeated) in cases {
+        let peer = closing_at_reuse().await;
+        let transport = Transport::new();
+        fetch(&transport, peer.get("/")).await.unwrap();
+        let mut req =
+            peer.request(method.parse().unwrap(), "/", Body::from(if method == "POST" { "body" } else { "" }));
+        if let Some(key) = key {
+            req.headers_mut().insert(key, "1".parse().unwrap());
+        }
+        let result = transport.round_trip(req).await;
+        assert_eq!(result.is_ok(), repeated, "{method} {key:?}");
+        assert_eq!(peer.accepted(), if repeated { 2 } else { 1 });
+        if let Err(error) = result {
+            assert_eq!(
+                (error.kind(), error.phase(), error.was_sent()),
+                (ErrorKind::ConnectionLost, Some(Phase::Wait), true)
+            );
+            let line = error.to_string();
+            assert!(line.contains("closed the connection without an answer (connection 1 to 127.0.0.1:"), "{line}");
+            assert!(line.contains("reused after ") && line.contains(" 0 B received)"), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failure_on_a_new_connection_is_never_repeated() {
+    let peer = Peer::hanging_up_after("").await;
+    let transport = Transport::new();
+    let error = fetch(&transport, peer.get("/x")).await.unwrap_err();
+    assert_eq!(peer.accepted(), 1);
+    assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::ConnectionLost, Some(Phase::Wait), true));
+    let line = error.to_string();
+    let want =
+        format!("GET http://{}/x: the server closed the connection without an answer (new connection 1 to ", peer.addr);
+    assert!(line.starts_with(&want), "{line}");
+    assert_eq!(transport.stats().in_use, 0);
+}
+
+#[tokio::test]
+async fn peers_that_break_off_or_speak_something_else_are_named_with_the_phase() {
+    let cases = [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-le",
+            ErrorKind::ConnectionLost,
+            Phase::Wait,
+            "in the middle of the response's head",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello",
+            ErrorKind::ConnectionLost,
+            Phase::Body,
+            "after 5 of 9 bytes",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            ErrorKind::ConnectionLost,
+            Phase::Body,
+            "after 5 bytes, and more were to come",
+        ),
+        ("SSH-2.0-OpenSSH_9.9\r\n", ErrorKind::Protocol, Phase::Wait, "SSH-2.0"),
+        ("220 mail.test ESMTP\r\n", ErrorKind::Protocol, Phase::Wait, "220 mail.test"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+            ErrorKind::Protocol,
+            Phase::Wait,
+            "content-length",
+        ),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", ErrorKind::Protocol, Phase::Body, "malformed"),
+        ("HTTP/1.1 101 Switching Protocols\r\n\r\n", ErrorKind::Protocol, Phase::Wait, "unasked"),
+    ];
+    for (bytes, kind, phase, words) in cases {
+        let peer = Peer::hanging_up_after(bytes).await;
+        let transport = Transport::new();
+        let error = fetch(&transport, peer.get("/x")).await.unwrap_err();
+        let line = error.to_string();
+        assert_eq!((error.kind(), error.phase()), (kind, Some(phase)), "{line}");
+        assert!(line.starts_with(&format!("GET http://{}/x: ", peer.addr)) && line.contains(words), "{line}");
+        assert!(!line.contains('\n') && !line.contains('\r'), "{line:?}");
+        assert!(error.was_sent());
+        assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0), "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_connected_is_named_and_was_not_sent() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let transport = Transport::new();
+    let error = fetch(&transport, http::Request::get(format!("http://{unused}/")).body(Body::empty()).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::Connect, Some(Phase::Connect), false));
+    let line = error.to_string();
+    assert!(
+        line.starts_with(&format!("GET http://{unused}/: connect {unused}: ")) && line.contains("refused"),
+        "{line}"
+    );
+
+    let req = http::Request::get("http://no-such-host.invalid/").body(Body::empty()).unwrap();
+    let error = fetch(&transport, req).await.unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Connect, Some(Phase::Dns)));
+    let line = error.to_string();
+    assert!(line.starts_with("GET http://no-such-host.invalid/: resolve no-such-host.invalid: "), "{line}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connecting_ends_at_its_limit() {
+    // A listener whose queue is full: connecting to it hangs.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(addr)).await {
+        queued.push(stream);
+    }
+    let transport = Transport::with_config(TransportConfig {
+        connect_timeout: Some(Duration::from_secs(3)),
+        ..TransportConfig::default()
+    });
+    let error = fetch(&transport, http::Request::get(format!("http://{addr}/")).body(Body::empty()).unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::Timeout, Some(Phase::Connect), false));
+    assert_eq!(error.to_string(), format!("GET http://{addr}/: connect {addr}: not done within 3s"));
+}
+
+#[tokio::test]
+async fn interim_responses_are_skipped_and_bounded() {
+    let peer = Peer::answering("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
+    let transport = Transport::new();
+    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+
+    let endless = Peer::start(|_, mut stream| async move {
+        read_request(&mut stream).await;
+        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n").await.is_ok() {}
+    })
+    .await;
+    let transport =
+        Transport::with_config(TransportConfig { max_response_header_bytes: 10_000, ..TransportConfig::default() });
+    let error = fetch(&transport, endless.get("/")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("10000 bytes"), "{error}");
+    endless.wait_ended(1).await;
+}
+
+#[tokio::test]
+async fn bodies_end_where_their_framing_says() {
+    for (response, want, connections) in [
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "abcde", 1),
+        ("HTTP/1.1 200 OK\r\n\r\nuntil the end", "until the end", 2),
+    ] {
+        let closes = connections == 2;
+        let peer = Peer::start(move |_, mut stream| async move {
+            while read_request(&mut stream).await.is_some() {
+                // In pieces, so that every state of the decoder waits once.
+                for piece in response.as_bytes().chunks(3) {
+                    stream.write_all(piece).await.unwrap();
+                    tokio::task::yield_now().await;
+                }
+                if closes {
+                    break;
+                }
+            }
+        })
+        .await;
+        let transport = Transport::new();
+        for _ in 0..2 {
+            assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), want);
+        }
+        assert_eq!(peer.accepted(), connections, "{response:?}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_come_behind_the_data() {
+    let peer =
+        Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n").await;
+    let transport = Transport::new();
+    let mut response = transport.round_trip(peer.get("/")).await.unwrap();
+    assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
+    let trailers = response.body_mut().frame().await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["x-sum"], "6");
+    assert!(response.body_mut().frame().await.is_none());
+    assert_eq!(transport.stats().idle, 1);
+}
+
+#[tokio::test]
+async fn uploads_of_every_shape_arrive_whole() {
+    let (seen_in, mut seen) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |_, mut stream| {
+        let seen = seen_in.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                seen.send(request).unwrap();
+                stream.write_all(HELLO.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new();
+    let big = "x".repeat(300_000);
+    for body in ["small", &big] {
+        fetch(&transport, peer.request(Method::PUT, "/", Body::from(body.to_owned()))).await.unwrap();
+        let request = seen.recv().await.unwrap();
+        assert!(request.contains(&format!("\r\ncontent-length: {}\r\n", body.len())) && request.ends_with(body));
+    }
+    let (mut sender, body) = Body::channel(1);
+    let producer = tokio::spawn(async move {
+        for piece in ["one", &"y".repeat(10_000), "two"] {
+            sender.send(piece.to_owned()).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("x-sum", "9".parse().unwrap());
+        sender.send_trailers(trailers);
+    });
+    fetch(&transport, peer.request(Method::PUT, "/", body)).await.unwrap();
+    producer.await.unwrap();
+    let request = seen.recv().await.unwrap();
+    let want = format!("3\r\none\r\n2710\r\n{}\r\n3\r\ntwo\r\n0\r\nx-sum: 9\r\n\r\n", "y".repeat(10_000));
+    assert!(request.contains("\r\ntransfer-encoding: chunked\r\n") && request.ends_with(&want), "{}", &request[..200]);
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_fails_or_is_not_as_long_as_declared_is_the_callers_error() {
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    let (mut sender, body) = Body::channel(2);
+    sender.try_send("half").unwrap();
+    sender.abort("disk gone");
+    let error = fetch(&transport, peer.request(Method::PUT, "/", body)).await.unwrap_err();
+    assert_eq!((error.kind(), error.phase()), (ErrorKind::Body, Some(Phase::Write)));
+    assert!(error.to_string().ends_with(": disk gone"), "{error}");
+    for (sent, words) in [("abc", "2 bytes too short"), ("abcdefg", "2 bytes too long")] {
+        let (mut sender, body) = Body::channel(2);
+        sender.try_send(sent).unwrap();
+        sender.finish();
+        let mut req = peer.request(Method::PUT, "/", body);
+        req.headers_mut().insert("content-length", "5".parse().unwrap());
+        let error = fetch(&transport, req).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Body);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert_eq!(transport.stats().in_use, 0);
+}
+
+#[tokio::test]
+async fn a_response_before_the_end_of_the_upload_is_delivered() {
+    let peer = Peer::start(|_, mut stream| async move {
+        let mut head = [0; 1000];
+        let _ = stream.read(&mut head).await.unwrap();
+        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+    })
+    .await;
+    let transport = Transport::new();
+    let body = Body::from(vec![b'x'; 10_000_000]);
+    let response = transport.round_trip(peer.request(Method::PUT, "/", body)).await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(response.text().await.unwrap(), "no");
+    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0), "half a request was sent: not reusable");
+}
+
+#[tokio::test]
+async fn a_caller_may_go_on_uploading_after_the_head_has_come() {
+    let peer = Peer::start(|_, mut stream| async move {
+        let mut got = Vec::new();
+        while !got.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut got).await.unwrap();
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut echoed = [0; 4096];
+        loop {
+            let count = stream.read(&mut echoed).await.unwrap();
+            stream.write_all(&echoed[..count]).await.unwrap();
+            if count == 0 || echoed[..count].ends_with(b"0\r\n\r\n") {
+                break;
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new();
+    let (mut sender, body) = Body::channel(1);
+    let response = transport.round_trip(peer.request(Method::POST, "/", body)).await.unwrap();
+    // Nobody polls the response meanwhile: the upload must move all the same.
+    for _ in 0..50 {
+        sender.send("0123456789").await.unwrap();
+    }
+    sender.finish();
+    let echoed = response.text().await.unwrap();
+    assert_eq!(echoed, "a\r\n0123456789\r\n".repeat(50) + "0\r\n\r\n");
+    assert_eq!(transport.stats().in_use, 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_request_closes_its_connection_and_nothing_else() {
+    let peer = Peer::start(|n, mut stream| async move {
+        while read_request(&mut stream).await.is_some() {
+            if n > 1 {
+                stream.write_all(HELLO.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let transport = Transport::new();
+    let hanging = tokio::time::timeout(Duration::from_millis(20), transport.round_trip(peer.get("/"))).await;
+    assert!(hanging.is_err());
+    peer.wait_ended(1).await;
+    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0));
+    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn limits_on_idle_connections_close_sockets() {
+    let peer = Peer::answering(HELLO).await;
+    let other = Peer::answering(HELLO).await;
+    let transport = Transport::with_config(TransportConfig {
+        max_idle_conns: 2,
+        max_idle_conns_per_host: 2,
+        ..TransportConfig::default()
+    });
+    let burst = [(); 4].map(|()| {
+        tokio::spawn({
+            let (transport, req) = (transport.clone(), peer.get("/"));
+            async move { transport.round_trip(req).await }
+        })
+    });
+    for request in burst {
+        request.await.unwrap().unwrap();
+    }
+    assert!(transport.stats().idle <= 2);
+    fetch(&transport, other.get("/")).await.unwrap();
+    assert_eq!(transport.stats().idle, 2);
+    peer.wait_ended(peer.accepted() - 1).await;
+    transport.close_idle_connections();
+    peer.wait_ended(peer.accepted()).await;
+    other.wait_ended(1).await;
+    assert_eq!(transport.stats().idle, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connections_expire_without_anybody_asking() {
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    fetch(&transport, peer.get("/")).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    while transport.stats().idle > 0 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_secs(90) && waited < Duration::from_secs(92), "{waited:?}");
+    peer.wait_ended(1).await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_dropped_transport() {
+    let peer = Peer::answering(HELLO).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let transport = Transport::new();
+    fetch(&transport, peer.get("/")).await.unwrap();
+    assert_eq!(tasks(), before + 2, "the peer's script for the connection, and the sweeper");
+    drop(transport);
+    peer.wait_ended(1).await;
+    until(|| tasks() == before).await;
+}
+
+#[test]
+fn a_transport_outlives_the_runtime_it_was_used_in() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime();
+    let peer = server.block_on(Peer::answering(HELLO));
+    let (stop_in, stop) = tokio::sync::oneshot::channel::<()>();
+    let serving = std::thread::spawn(move || server.block_on(async { stop.await.unwrap() }));
+    let transport = Transport::new();
+    for n in 1..=3 {
+        // Each runtime is gone with its turn, and the idle connection with it.
+        assert_eq!(runtime().block_on(fetch(&transport, peer.get("/"))).unwrap(), "hello");
+        assert_eq!((peer.accepted(), transport.stats().in_use), (n, 0));
+    }
+    stop_in.send(()).unwrap();
+    serving.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_and_hosts_at_once_lose_nothing() {
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(Arc::new(
+            Peer::start(|_, mut stream| async move {
+                while let Some(request) = read_request(&mut stream).await {
+                    let path = request.split(' ').nth(1).unwrap().to_owned();
+                    let response = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{path}", path.len());
+                    if stream.write_all(response.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            })
+            .await,
+        ));
+    }
+    let transport = Transport::with_config(TransportConfig { max_idle_conns: 6, ..TransportConfig::default() });
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let (transport, peers) = (transport.clone(), peers.clone());
+            tokio::spawn(async move {
+                let mut answered = 0;
+                for n in 0..100 {
+                    let path = format!("/{task}/{n}");
+                    let round_trip = transport.round_trip(peers[(task + n) % 4].get(&path));
+                    if n % 10 == 9 {
+                        // Given up at some point in the middle, or just in time.
+                        let _: Option<Response> =
+                            tokio::time::timeout(Duration::from_micros(50), round_trip).await.ok().transpose().unwrap();
+                    } else {
+                        assert_eq!(round_trip.await.unwrap().text().await.unwrap(), path, "each gets its own answer");
+                        answered += 1;
+                    }
+                }
+                answered
+            })
+        })
+        .collect();
+    let mut answered = 0;
+    for task in tasks {
+        answered += task.await.unwrap();
+    }
+    assert_eq!(answered, 16 * 90);
+    let stats = transport.stats();
+    assert_eq!(stats.in_use, 0);
+    assert!(stats.idle <= 6 && stats.created + stats.reused >= 16 * 90, "{stats:?}");
+}
