@@ -1,0 +1,122 @@
+//! The frozen form of a router: flat arrays that lookups read and nothing changes.
+//!
+//! - [`Node`]: a place in the path after some segments: where its literal children, its wildcard child and its leaves are.
+//! - [`Slot`]: one literal child in its parent's hash table. Small tables have no collisions, so one look decides.
+//! - [`Leaf`]: the patterns of one path, found by the number of the method.
+//!
+//! All references are numbers, and number 0 stands for none: there is a node without children, a leaf without patterns, and
+//! slots that no segment fits.
+
+use crate::key::Key;
+use crate::methods::{KNOWN, MethodId, MethodSet};
+use crate::tree::RouteId;
+
+#[derive(Debug)]
+pub(crate) struct Arena {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) leaves: Vec<Leaf>,
+    /// What long literals have past the bytes in their slots.
+    pub(crate) pool: Vec<u8>,
+    /// The roots of named hosts, sorted by name.
+    pub(crate) hosts: Vec<(Box<str>, u32)>,
+    /// The root of the patterns without a host.
+    pub(crate) any_host: u32,
+    pub(crate) max_visits: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) multiplier: u64,
+    /// The first slot of the literal children's table.
+    pub(crate) slots: u32,
+    pub(crate) shift: u32,
+    pub(crate) wild: u32,
+    pub(crate) leaf: u32,
+    pub(crate) end: u32,
+    pub(crate) rest: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) key: Key,
+    /// Never 0 in a slot that is taken.
+    pub(crate) child: u32,
+    pub(crate) pool: u32,
+    /// Whether a segment spelled like this literal must be looked at closely: it is not plain text, or no path with it is clean.
+    pub(crate) odd: bool,
+    /// Whether the search goes on in the next slot when this one differs.
+    pub(crate) more: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Leaf {
+    /// For each of the usual methods the pattern that takes it, plus one, with `HEAD` by `GET` and all by any filled in.
+    pub(crate) usual: [u32; KNOWN.len()],
+    /// The pattern for every method, plus one.
+    pub(crate) any: u32,
+    pub(crate) others: Vec<(MethodId, RouteId)>,
+    pub(crate) allow: MethodSet,
+}
+
+impl Arena {
+    /// The root of a host's own patterns, or 0.
+    pub(crate) fn host_root(&self, host: &str) -> u32 {
+        if self.hosts.is_empty() {
+            return 0;
+        }
+        let found = self.hosts.binary_search_by(|(name, _)| (**name).cmp(host));
+        found.map_or(0, |index| self.hosts[index].1)
+    }
+
+    #[inline]
+    pub(crate) fn node(&self, id: u32) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The pattern of a leaf that takes a method.
+    #[inline]
+    pub(crate) fn pick(&self, leaf: u32, method: MethodId) -> Option<RouteId> {
+        let leaf = &self.leaves[leaf as usize];
+        let stored = match leaf.usual.get(method.index()) {
+            Some(stored) => *stored,
+            None => leaf.unusual(method),
+        };
+        stored.checked_sub(1)
+    }
+
+    /// The literal child of a node for a segment, of which `key` was made.
+    #[inline]
+    pub(crate) fn literal(&self, node: &Node, key: &Key, segment: &[u8]) -> Option<&Slot> {
+        let mut index = node.slots as usize + key.slot(node.multiplier, node.shift);
+        loop {
+            let slot = self.slots.get(index)?;
+            if slot.key == *key && slot.child != 0 && (key.len <= Key::SHORT || self.same_beyond(slot, segment)) {
+                return Some(slot);
+            }
+            if !slot.more {
+                return None;
+            }
+            index += 1;
+        }
+    }
+
+    /// The bytes that the arrays take.
+    pub(crate) fn size(&self) -> usize {
+        let (nodes, slots) = (size_of_val(&*self.nodes), size_of_val(&*self.slots));
+        nodes + slots + size_of_val(&*self.leaves) + self.pool.len()
+    }
+
+    #[cold]
+    fn same_beyond(&self, slot: &Slot, segment: &[u8]) -> bool {
+        let own = self.pool.get(slot.pool as usize..).unwrap_or_default();
+        segment.get(Key::SHORT as usize..).is_some_and(|beyond| own.starts_with(beyond))
+    }
+}
+
+impl Leaf {
+    #[cold]
+    fn unusual(&self, method: MethodId) -> u32 {
+        self.others.iter().find(|(own, _)| *own == method).map_or(self.any, |(_, route)| route + 1)
+    }
+}

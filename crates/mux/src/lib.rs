@@ -1,0 +1,35 @@
+//! Go's `ServeMux` for Rust: patterns of method, host and path, where the most specific wins, whatever the order.
+//!
+//! [`Router`] finds values, [`ServeMux`] finds handlers and answers what no handler takes. Both may be filled while they are
+//! used, and their lookups take no lock. This crate does no I/O and knows neither tokio nor hyper.
+
+#![forbid(unsafe_code)]
+
+mod clean;
+mod conflict;
+mod host;
+mod pattern;
+mod relation;
+mod witness;
+
+mod arena;
+mod builder;
+mod freeze;
+mod inline;
+mod key;
+mod lookup;
+mod matched;
+mod methods;
+mod router;
+mod table;
+mod tree;
+
+mod serve_mux;
+
+pub use conflict::{Clash, Conflict, InsertError};
+pub use matched::{Allowed, Found, Match, Redirect, Value};
+pub use pattern::{Pattern, PatternError, PatternFault};
+pub use relation::Relation;
+pub use router::{Frozen, Router};
+pub use serve_mux::{ServeMux, default_serve_mux};
+pub use witness::Witness;

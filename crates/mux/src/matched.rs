@@ -1,0 +1,241 @@
+//! What a lookup answers, and the values of a match.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use percent_encoding::percent_decode_str;
+use roundtrip_types::Route;
+
+use crate::lookup::Spans;
+use crate::methods::MethodSet;
+use crate::pattern::Pattern;
+use crate::table::{Answer, Entry, Table};
+use crate::tree::RouteId;
+
+/// What a router says about a request: Go's `ServeMux.Handler`, put as a value.
+///
+/// Holds on to the state of the router that it was looked up in, so later registrations do not change it. Keep it no longer
+/// than a request lasts.
+#[non_exhaustive]
+pub enum Match<'a, T> {
+    /// A pattern takes the request.
+    Found(Found<'a, T>),
+    /// The request should be repeated with another path: the clean one, or one with a final slash. Status 307.
+    Redirect(Redirect<'a, T>),
+    /// Patterns match the path, but none takes the method. Status 405.
+    MethodNotAllowed(Allowed<'a, T>),
+    /// No pattern matches the path. Status 404.
+    NotFound,
+    /// The path is none: an escape is bad, a control character stands in it, or it does not begin with a slash. Status 400.
+    Malformed,
+}
+
+/// The table that a match was found in, borrowed or held.
+pub(crate) enum Held<'a, T> {
+    Borrowed(&'a Table<T>),
+    Loaded(Guard<Arc<Table<T>>>),
+}
+
+impl<T> Deref for Held<'_, T> {
+    type Target = Table<T>;
+
+    fn deref(&self) -> &Table<T> {
+        match self {
+            Held::Borrowed(table) => table,
+            Held::Loaded(guard) => guard,
+        }
+    }
+}
+
+/// A pattern that takes a request, its value, and the values of its wildcards.
+pub struct Found<'a, T> {
+    table: Held<'a, T>,
+    route: RouteId,
+    path: Cow<'a, str>,
+    spans: Spans,
+}
+
+/// A path under which the request should be repeated.
+pub struct Redirect<'a, T> {
+    table: Held<'a, T>,
+    route: Option<RouteId>,
+    path: Cow<'a, str>,
+    slash: bool,
+}
+
+/// The methods that the path takes.
+pub struct Allowed<'a, T> {
+    table: Held<'a, T>,
+    methods: MethodSet,
+}
+
+impl<'a, T> Match<'a, T> {
+    pub(crate) fn new(table: Held<'a, T>, answer: Answer<'a>) -> Self {
+        match answer {
+            Answer::Found { route, path, spans } => Match::Found(Found { table, route, path, spans }),
+            Answer::Redirect { route, path, slash } => Match::Redirect(Redirect { table, route, path, slash }),
+            Answer::MethodNotAllowed(methods) => Match::MethodNotAllowed(Allowed { table, methods }),
+            Answer::NotFound => Match::NotFound,
+            Answer::Malformed => Match::Malformed,
+        }
+    }
+
+    /// The match, if there is one.
+    #[must_use]
+    pub fn found(self) -> Option<Found<'a, T>> {
+        match self {
+            Match::Found(found) => Some(found),
+            _ => None,
+        }
+    }
+}
+
+impl<T> Found<'_, T> {
+    /// The value registered with the pattern.
+    #[must_use]
+    pub fn value(&self) -> &T {
+        &self.entry().value
+    }
+
+    /// The pattern.
+    #[must_use]
+    pub fn pattern(&self) -> &Pattern {
+        &self.entry().pattern
+    }
+
+    /// The pattern as it is left on requests, to share.
+    #[must_use]
+    pub fn route(&self) -> &Arc<Route> {
+        &self.entry().route
+    }
+
+    /// The path that the values lie in. It is the one that was looked up, or, if that held bytes that must be escaped, that
+    /// path with these escaped.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The value of the wildcard `name`; `None` if the pattern has no such wildcard.
+    #[must_use]
+    pub fn value_of(&self, name: &str) -> Option<Value<'_>> {
+        let index = self.route().names().position(|own| own == name)?;
+        Some(self.nth(index))
+    }
+
+    /// The names and values of all wildcards, in the pattern's order.
+    #[must_use]
+    pub fn values(&self) -> impl ExactSizeIterator<Item = (&str, Value<'_>)> {
+        self.route().names().enumerate().map(|(index, name)| (name, self.nth(index)))
+    }
+
+    /// Where in [`path`](Found::path) the values lie, in the pattern's order.
+    pub fn spans(&self) -> impl Iterator<Item = Range<usize>> {
+        ranges(&self.spans, self.route())
+    }
+
+    fn nth(&self, index: usize) -> Value<'_> {
+        let (start, end) = self.spans.get(index).unwrap_or_default();
+        Value(self.path.get(start as usize..end as usize).unwrap_or_default())
+    }
+
+    fn entry(&self) -> &Entry<T> {
+        self.table.entry(self.route)
+    }
+}
+
+/// The byte ranges of a route's values. A final slash leaves a span that has no name, and so no value.
+pub(crate) fn ranges(spans: &Spans, route: &Route) -> impl Iterator<Item = Range<usize>> {
+    let named = (0..route.names().len()).filter_map(|index| spans.get(index));
+    named.map(|(start, end)| start as usize..end as usize)
+}
+
+/// The value of a wildcard: a part of the request's path, still escaped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a>(&'a str);
+
+impl<'a> Value<'a> {
+    /// As it stands in the path.
+    #[must_use]
+    pub fn raw(self) -> &'a str {
+        self.0
+    }
+
+    /// Decoded, with bytes that are not UTF-8 replaced by U+FFFD. Borrowed if there is nothing to decode.
+    #[must_use]
+    pub fn decoded(self) -> Cow<'a, str> {
+        percent_decode_str(self.0).decode_utf8_lossy()
+    }
+
+    /// Decoded, as bytes that need not be UTF-8.
+    #[must_use]
+    pub fn bytes(self) -> Cow<'a, [u8]> {
+        percent_decode_str(self.0).into()
+    }
+}
+
+impl<T> Redirect<'_, T> {
+    /// The path, escaped, without a query. It begins with exactly one slash, so it never leads to another host.
+    #[must_use]
+    pub fn path(&self) -> Cow<'_, str> {
+        if self.slash { Cow::Owned(format!("{}/", self.path)) } else { Cow::Borrowed(&self.path) }
+    }
+
+    /// The pattern that will take the repeated request; `None` if none will.
+    ///
+    /// `Differs from Go:` for the slash redirect of a CONNECT request Go says the new path here.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&Pattern> {
+        self.route.map(|route| &self.table.entry(route).pattern)
+    }
+}
+
+impl<T> Allowed<'_, T> {
+    /// The methods, sorted. `HEAD` is among them wherever `GET` is, and so are those that a final slash would lead to.
+    #[must_use]
+    pub fn methods(&self) -> Vec<&str> {
+        self.table.methods().names(&self.methods)
+    }
+}
+
+/// As an `Allow` field: `GET, HEAD`.
+impl<T> fmt::Display for Allowed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.methods().join(", "))
+    }
+}
+
+impl<T> fmt::Debug for Match<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Match::Found(found) => found.fmt(f),
+            Match::Redirect(redirect) => redirect.fmt(f),
+            Match::MethodNotAllowed(allowed) => write!(f, "MethodNotAllowed({allowed})"),
+            Match::NotFound => f.write_str("NotFound"),
+            Match::Malformed => f.write_str("Malformed"),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Found<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<_> = self.values().map(|(name, value)| (name, value.raw())).collect();
+        f.debug_struct("Found").field("pattern", &self.pattern().as_str()).field("values", &values).finish()
+    }
+}
+
+impl<T> fmt::Debug for Redirect<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pattern = self.pattern().map(Pattern::as_str);
+        f.debug_struct("Redirect").field("path", &self.path()).field("pattern", &pattern).finish()
+    }
+}
+
+impl<T> fmt::Debug for Allowed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Allowed").field(&self.methods()).finish()
+    }
+}
