@@ -1,0 +1,31 @@
+//! Go's `http.Client` for Rust: requests with one call, time limits, and errors that say what happened.
+//!
+//! A [`Client`] builds requests and hands them to a [`RoundTripper`], by default the pooling
+//! [`Transport`](roundtrip_transport::Transport). It knows nothing of sockets: with another round tripper it speaks to a test
+//! double, a proxy or a cache.
+//!
+//! ```no_run
+//! use roundtrip_client::Client;
+//! use roundtrip_types::MessageExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new();
+//! let response = client.get("http://127.0.0.1:8080/").header("accept", "text/plain").await?;
+//! println!("{}: {}", response.status(), response.text().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! - `json`: [`RequestBuilder::json`], and `json()` on responses.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod deadline;
+mod request;
+
+pub use client::{Client, ClientConfig};
+pub use request::{IntoUrl, RequestBuilder, RequestFuture};
+pub use roundtrip_types::RoundTripper;
