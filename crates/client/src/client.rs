@@ -10,7 +10,7 @@ use roundtrip_transport::Transport;
 use roundtrip_types::{Request, Response, Result, RoundTripper};
 
 use crate::deadline;
-use crate::request::{IntoUrl, RequestBuilder};
+use crate::request::{IntoUrl, RequestBuilder, RequestFuture};
 
 /// The settings of a [`Client`]: a plain struct to fill in. End a literal with `..ClientConfig::default()`: later versions add
 /// fields.
@@ -141,14 +141,15 @@ impl<T: RoundTripper> Client<T> {
     /// Dropping the future abandons the request; its connection is closed, others are not touched. Dropping the response's body
     /// before its end does the same.
     pub async fn execute(&self, req: Request) -> Result<Response> {
-        self.execute_within(req, self.inner.config.timeout).await
+        self.clone().send(req, self.inner.config.timeout).await
     }
 
-    pub(crate) async fn execute_within(&self, mut req: Request, timeout: Option<Duration>) -> Result<Response> {
+    /// Sends `req`, in a future that borrows nothing. Boxed: it is large, and moved about.
+    pub(crate) fn send(self, mut req: Request, timeout: Option<Duration>) -> RequestFuture {
         add_missing(req.headers_mut(), &self.inner.config.headers);
         match timeout {
-            None => self.inner.transport.round_trip(req).await,
-            Some(limit) => deadline::round_trip(&self.inner.transport, req, limit).await,
+            None => Box::pin(async move { self.inner.transport.round_trip(req).await }),
+            Some(limit) => Box::pin(async move { deadline::round_trip(&self.inner.transport, req, limit).await }),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Building a request, and awaiting it.
 
 use std::fmt;
-use std::future::{Future, IntoFuture};
+use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -177,9 +177,12 @@ impl<T: RoundTripper> RequestBuilder<T> {
     ///
     /// # Cancel safety
     /// As [`Client::execute`].
-    pub async fn send(self) -> Result<Response> {
+    pub fn send(self) -> RequestFuture {
         let timeout = self.timeout.or(self.client.config().timeout);
-        self.client.execute_within(self.request?, timeout).await
+        match self.request {
+            Ok(request) => self.client.send(request, timeout),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 
     fn change(mut self, change: impl FnOnce(&mut Request) -> Result<()>) -> Self {
@@ -197,7 +200,7 @@ impl<T: RoundTripper> IntoFuture for RequestBuilder<T> {
     type IntoFuture = RequestFuture;
 
     fn into_future(self) -> RequestFuture {
-        Box::pin(self.send())
+        self.send()
     }
 }
 

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
@@ -16,6 +16,7 @@ pub(crate) struct Prepared {
     parts: Parts,
     framing: Framing,
     key: Key,
+    wants_close: bool,
 }
 
 impl Prepared {
@@ -27,7 +28,8 @@ impl Prepared {
         if close {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok((Prepared { parts, framing, key }, body))
+        let wants_close = wants_close(&parts.headers);
+        Ok((Prepared { parts, framing, key, wants_close }, body))
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -55,11 +57,14 @@ impl Prepared {
             || self.parts.headers.contains_key("x-idempotency-key")
     }
 
-    /// Whether the caller asked for the connection to be closed afterwards.
+    /// Whether the request asks for the connection to be closed afterwards.
     pub(crate) fn wants_close(&self) -> bool {
-        let options =
-            self.parts.headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|&b| b == b','));
-        options.into_iter().any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+        self.wants_close
+    }
+
+    /// Gives the fields away, for their memory, once the request will not be sent again.
+    pub(crate) fn take_headers(&mut self) -> HeaderMap {
+        std::mem::take(&mut self.parts.headers)
     }
 
     /// Appends the request's head to `out`.
@@ -93,6 +98,12 @@ fn check(parts: &Parts) -> Result<Key> {
         return Err(invalid("CONNECT is not supported yet"));
     }
     Ok(Key::http(authority.clone()))
+}
+
+fn wants_close(headers: &HeaderMap) -> bool {
+    let mut options =
+        headers.get_all(CONNECTION).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// How the request's body goes onto the wire (RFC 9112, section 6.3): its own length if it knows it, else the one that the

@@ -1,7 +1,7 @@
 //! The public face: a request in, a response out.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 use roundtrip_h1::keep_alive;
@@ -71,7 +71,7 @@ impl Transport {
         self.shared.close_idle();
     }
 
-    async fn send(&self, request: &Prepared, mut body: Body) -> Result<Response> {
+    async fn send(&self, request: &mut Prepared, mut body: Body) -> Result<Response> {
         let mut attempt = 1;
         loop {
             let spare = body.try_clone();
@@ -97,7 +97,8 @@ impl Transport {
         {
             return Ok(lease);
         }
-        let (stream, peer) = dial(request.key(), self.shared.config.connect_timeout).await?;
+        // Boxed, because it is rare and large: every request's future would have room for it.
+        let (stream, peer) = Box::pin(dial(request.key(), self.shared.config.connect_timeout)).await?;
         Ok(self.shared.opened(request.key(), stream, peer))
     }
 
@@ -153,9 +154,17 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    async fn round_trip(&self, req: Request) -> Result<Response> {
-        let (request, body) = Prepared::new(req, self.shared.config.disable_keep_alives)?;
-        self.send(&request, body).await.map_err(|error| error.with_request(request.method(), request.uri()))
+    fn round_trip(&self, req: Request) -> impl Future<Output = Result<Response>> + Send {
+        // Checked here and used in place, so that the future holds the request once.
+        let mut prepared = Prepared::new(req, self.shared.config.disable_keep_alives);
+        async move {
+            let (request, body) = match &mut prepared {
+                Ok((request, body)) => (request, std::mem::take(body)),
+                Err(_) => return Err(prepared.expect_err("just seen to be an error")),
+            };
+            let sent = self.send(request, body).await;
+            sent.map_err(|error| error.with_request(request.method(), request.uri()))
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use roundtrip_h1::{Framing, HeadError, ResponseHead, response_framing};
-use roundtrip_types::{Error, ErrorKind, Phase, Result};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
 
 use super::upload::{Upload, UploadError};
 use super::{Conn, Io};
@@ -31,26 +31,24 @@ const READ_HEAD: usize = 4096;
 ///
 /// # Cancel safety
 /// Dropping the future leaves the connection in the middle of an exchange: it must be closed.
-pub(crate) async fn exchange(conn: &mut Conn, request: &Prepared, body: roundtrip_types::Body) -> Result<Answer> {
+pub(crate) async fn exchange(conn: &mut Conn, request: &mut Prepared, body: Body) -> Result<Answer> {
     conn.sent = 0;
     conn.received = 0;
     let mut out = std::mem::take(&mut conn.out);
     request.encode_head(&mut out)?;
-    let mut exchange = Exchange {
-        method: request.method(),
-        upload: Some(Upload::new(out, body, request.body_framing())),
-        broken: None,
-        interim: 0,
-    };
+    let upload = Some(Upload::new(out, body, request.body_framing()));
+    let mut exchange = Exchange { request, upload, broken: None, answering: false, interim: 0 };
     poll_fn(|cx| exchange.poll(conn, cx)).await
 }
 
 struct Exchange<'a> {
-    method: &'a Method,
+    request: &'a mut Prepared,
     /// `None` once everything is sent, or nothing more can be.
     upload: Option<Upload>,
     /// Why nothing more can be sent. The server may have said why in a response, so that is looked for first.
     broken: Option<io::Error>,
+    /// Whether bytes of an answer have come.
+    answering: bool,
     /// Bytes of interim responses so far.
     interim: usize,
 }
@@ -60,6 +58,10 @@ impl Exchange<'_> {
         self.poll_upload(conn, cx)?;
         loop {
             if !conn.buf.is_empty() {
+                if !std::mem::replace(&mut self.answering, true) {
+                    // The first bytes of an answer: the request is not sent again, and its fields' memory serves the response's.
+                    conn.parser.reuse_headers(self.request.take_headers());
+                }
                 match conn.parser.parse(&mut conn.buf) {
                     Ok(Some(head)) if self.is_interim(&head, conn)? => continue,
                     Ok(Some(head)) => return Poll::Ready(self.answer(head)),
@@ -108,7 +110,7 @@ impl Exchange<'_> {
     }
 
     fn answer(&mut self, head: ResponseHead) -> Result<Answer> {
-        let framing = response_framing(self.method, &head).map_err(|error| {
+        let framing = response_framing(self.request.method(), &head).map_err(|error| {
             let wrong = Error::new(ErrorKind::Protocol, "the response's body has no certain end").with_cause(error);
             wrong.with_phase(Phase::Wait)
         })?;

@@ -1,0 +1,109 @@
+//! An allocator that counts, for client and server apart, as Go's `-benchmem` counts for both together.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ops::Sub;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts calls and bytes, and leaves the work to the system's allocator.
+pub(crate) struct Counting;
+
+/// Who allocates: a thread works for one side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Client = 0,
+    Server = 1,
+}
+
+thread_local! {
+    // No destructor, and no memory to make: an allocator may use it at any time.
+    static SIDE: Cell<Side> = const { Cell::new(Side::Client) };
+}
+
+static ALLOCATIONS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+static BYTES: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// From now on this thread's allocations are `side`'s. Threads that say nothing work for the client.
+pub(crate) fn work_for(side: Side) {
+    SIDE.set(side);
+}
+
+/// What a side has allocated so far. Nothing is subtracted when memory is freed; growing counts as a new allocation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allocated {
+    pub(crate) count: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Allocated {
+    pub(crate) fn by(side: Side) -> Self {
+        let load = |counters: &[AtomicU64; 2]| counters[side as usize].load(Ordering::Relaxed);
+        Allocated { count: load(&ALLOCATIONS), bytes: load(&BYTES) }
+    }
+}
+
+impl Sub for Allocated {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Allocated { count: self.count - earlier.count, bytes: self.bytes - earlier.bytes }
+    }
+}
+
+fn count(bytes: usize) {
+    let side = SIDE.get() as usize;
+    ALLOCATIONS[side].fetch_add(1, Ordering::Relaxed);
+    BYTES[side].fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+// A global allocator cannot be written without unsafe code; this one adds nothing to the system's but two counters.
+#[allow(unsafe_code)]
+// SAFETY: every method hands its arguments, unchanged, to the system's allocator, whose contract is the same; counting neither
+// allocates nor panics nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: the caller's promises are the ones that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size());
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size);
+        // SAFETY: as above; `at` came from `System`, since all memory does.
+        unsafe { System.realloc(at, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above; `at` came from `System`, since all memory does.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocations_are_counted_for_the_side_of_their_thread() {
+        let (allocated, untouched) = std::thread::spawn(|| {
+            work_for(Side::Server);
+            let before = Allocated::by(Side::Server);
+            let mut memory: Vec<u8> = Vec::with_capacity(1000);
+            memory.extend([0; 1000]);
+            let once = Allocated::by(Side::Server) - before;
+            memory.push(0);
+            (once, Allocated::by(Side::Server) - before)
+        })
+        .join()
+        .map(|(once, twice)| (once, twice))
+        .unwrap();
+        assert_eq!(allocated, Allocated { count: 1, bytes: 1000 });
+        assert_eq!(untouched, Allocated { count: 2, bytes: 3000 }, "growing to 2000 bytes is a second one");
+    }
+}

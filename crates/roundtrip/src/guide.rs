@@ -1,0 +1,4 @@
+//! The guide: how things work here, with examples that are compiled and run.
+
+#[doc = include_str!("../../../docs/guide/connections.md")]
+pub mod connections {}

@@ -1,0 +1,72 @@
+//! Go's `net/http` for Rust: [`ServeMux`], [`Handler`], [`Server`], [`RoundTripper`], [`Transport`] and [`Client`].
+//!
+//! This crate is the front door: it re-exports the crates below it and adds Go's one-line functions. Each of them can be used
+//! alone.
+//!
+//! | crate | what it is |
+//! |---|---|
+//! | `roundtrip-types` | [`Body`], [`Handler`], [`RoundTripper`] and the errors, on the `http` crate's types |
+//! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
+//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
+//! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
+//! | `roundtrip-transport` | [`Transport`]: the connection pool |
+//! | `roundtrip-client` | [`Client`]: requests, time limits |
+//!
+//! # A server and a client
+//! ```
+//! use roundtrip::prelude::*;
+//! use roundtrip::{Client, ServeMux, Server};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mux = ServeMux::new();
+//! mux.handle("/", |_req| async { "Hello I am server 3" });
+//! mux.handle("GET /users/{id}", |req: Request| async move { format!("user {}", req.path_value("id")) });
+//!
+//! let server = Server::new(mux);
+//! let listener = server.listen("127.0.0.1:0").await?;
+//! let addr = listener.local_addr()?;
+//! tokio::spawn(server.serve(listener));
+//!
+//! let client = Client::new();
+//! assert_eq!(client.get(format!("http://{addr}/")).await?.text().await?, "Hello I am server 3");
+//! assert_eq!(client.get(format!("http://{addr}/users/7")).await?.text().await?, "user 7");
+//! assert_eq!(client.transport().stats().created, 1, "both requests used one connection");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The [`guide`] explains how connections live, how concurrent requests are served, and what is kept for later.
+//!
+//! # Features
+//! - `json`: `json()` on requests and responses, and `Json` as a response.
+
+#![forbid(unsafe_code)]
+
+mod default;
+#[cfg(any(doc, doctest))]
+pub mod guide;
+mod listen;
+pub mod prelude;
+
+#[doc(inline)]
+pub use roundtrip_h1 as h1;
+
+pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
+pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
+pub use roundtrip_client::{Client, ClientConfig, IntoUrl, RequestBuilder, RequestFuture};
+pub use roundtrip_mux::{InsertError, Pattern, PatternError, Router, ServeMux};
+pub use roundtrip_server::{
+    Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
+};
+pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
+#[cfg(feature = "json")]
+pub use roundtrip_types::Json;
+pub use roundtrip_types::{
+    Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, Error, ErrorKind, Handler, HandlerFuture,
+    Html, IntoResponse, MessageExt, PathValues, Phase, Request, RequestExt, Response, Result, RoundTripFuture,
+    RoundTripper, Route, SendError,
+};
+
+/// The `http` crate, whose types these are.
+pub use http;
