@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use roundtrip::http::Method;
-use roundtrip::prelude::*;
 use roundtrip::{Client, ClientConfig, Error, ErrorKind, Phase, Transport};
 
 const HELP: &str = "\
@@ -91,7 +90,8 @@ impl From<std::io::Error> for Failure {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let client = Client::with_config(Transport::new(), ClientConfig { timeout: args.timeout, ..ClientConfig::default() });
+    let client =
+        Client::with_config(Transport::new(), ClientConfig { timeout: args.timeout, ..ClientConfig::default() });
     let default_method = if args.body.is_some() { Method::POST } else { Method::GET };
     let mut builder = client.request(args.method.unwrap_or(default_method), &args.url);
     for (name, value) in &args.fields {
@@ -147,7 +147,8 @@ fn parse() -> Result<Option<Args>, Box<dyn std::error::Error>> {
             }
             Arg::Short('H') | Arg::Long("header") => {
                 let field: String = given.value()?.parse()?;
-                let (name, value) = field.split_once(':').ok_or_else(|| format!("header {field:?}: write NAME: VALUE"))?;
+                let (name, value) =
+                    field.split_once(':').ok_or_else(|| format!("header {field:?}: write NAME: VALUE"))?;
                 args.fields.push((name.to_owned(), value.trim().to_owned()));
             }
             Arg::Short('d') | Arg::Long("data") => args.body = Some(data(&given.value()?.parse::<String>()?)?),
@@ -155,7 +156,8 @@ fn parse() -> Result<Option<Args>, Box<dyn std::error::Error>> {
             Arg::Short('v') | Arg::Long("verbose") => args.verbose = true,
             Arg::Long("timeout") => {
                 let seconds: f64 = given.value()?.parse()?;
-                args.timeout = Some(Duration::try_from_secs_f64(seconds).map_err(|_| format!("--timeout {seconds}: no time"))?);
+                args.timeout =
+                    Some(Duration::try_from_secs_f64(seconds).map_err(|_| format!("--timeout {seconds}: no time"))?);
             }
             Arg::Short('h') | Arg::Long("help") => return Ok(None),
             Arg::Value(url) if args.url.is_empty() => args.url = url.parse()?,

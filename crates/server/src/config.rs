@@ -25,6 +25,13 @@ pub struct ServerConfig {
     /// hold a connection for ever at no cost.
     pub read_header_timeout: Option<Duration>,
 
+    /// Whether a client that has shut down its sending side still gets its answer, however long the handler takes.
+    ///
+    /// Default false: such a client is usually gone, and its handler is dropped at the next await point rather than left to
+    /// work for nobody; an answer that is ready by then is still sent. Set it for clients that say "no more requests" by
+    /// half-closing, as some scripts do. Differs from Go, whose handlers go on and are told through the request's context.
+    pub half_close: bool,
+
     /// Whether a connection may carry more than one request. Default true. When false every response says
     /// `Connection: close` and the connection is closed after it. Go: `Server.SetKeepAlivesEnabled`.
     pub keep_alives: bool,
@@ -39,6 +46,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             read_header_timeout: Some(Duration::from_secs(30)),
+            half_close: false,
             keep_alives: true,
             error_log: ErrorLog::stderr(),
         }
@@ -46,10 +54,10 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Go's defaults: no time limits at all.
+    /// Go's defaults: no time limits at all, and handlers go on when their client has shut down its side.
     #[must_use]
     pub fn go() -> Self {
-        ServerConfig { read_header_timeout: None, ..ServerConfig::default() }
+        ServerConfig { read_header_timeout: None, half_close: true, ..ServerConfig::default() }
     }
 }
 

@@ -34,9 +34,11 @@ pub(crate) struct Shared<H> {
 impl<H> Shared<H> {
     pub(crate) fn new(handler: H, config: ServerConfig) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(config.read_header_timeout).keep_alive(config.keep_alives);
-        // A client that has sent its request and shut down its writing side still wants the answer (RFC 9112, section 9.6).
-        http1.half_close(true);
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.read_header_timeout)
+            .keep_alive(config.keep_alives)
+            .half_close(config.half_close);
         Shared { handler, config, http1 }
     }
 }

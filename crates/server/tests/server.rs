@@ -160,16 +160,34 @@ async fn a_panic_is_a_logged_500_and_concerns_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_client_that_closed_its_writing_side_is_answered() {
-    let running = start(|_req| async {
+async fn a_client_that_closed_its_writing_side_is_answered_if_that_is_wanted() {
+    let late = |_req| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         "late"
-    })
-    .await;
+    };
+    let running = start_with(late, ServerConfig { half_close: true, ..ServerConfig::default() }).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     stream.shutdown().await.unwrap();
     assert!(read_to_end(&mut stream).await.ends_with("late"));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_handler_of_a_client_that_is_gone_is_dropped() {
+    let running = start(|_req| std::future::pending::<()>()).await;
+    let mut gone = running.connect().await;
+    gone.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    while running.server.stats().requests == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(gone);
+    let all_gone = async {
+        while running.server.stats().open > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all_gone).await.unwrap();
     running.stop().await;
 }
 
