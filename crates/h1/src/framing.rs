@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{Method, StatusCode};
 
 use crate::excerpt::Excerpt;
 use crate::head::{RequestHead, ResponseHead};
-use crate::syntax::{decimal, list};
 
 /// Where a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,9 +77,9 @@ pub fn response_framing(request_method: &Method, head: &ResponseHead) -> Result<
         BodyOf::Nothing => Ok(Framing::None),
         BodyOf::Tunnel => Ok(Framing::Tunnel),
         BodyOf::Content => {
-            let length = content_length(&head.headers)?;
+            let length = head.facts.length(&head.headers)?;
             // Rules 3 and 4: Transfer-Encoding overrides Content-Length; `keep_alive` then ends the connection.
-            if chunked(head.version, &head.headers)? {
+            if head.facts.is_chunked(head.version, &head.headers)? {
                 return Ok(Framing::Chunked);
             }
             // Rules 5, 6 and 8.
@@ -96,8 +94,8 @@ pub fn response_framing(request_method: &Method, head: &ResponseHead) -> Result<
 /// When the fields contradict each other or say something that this crate cannot undo.
 /// [`FramingError::response_status`] says with which status to answer; the connection has to be closed then.
 pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
-    let length = content_length(&head.headers)?;
-    match (chunked(head.version, &head.headers)?, length) {
+    let length = head.facts.length(&head.headers)?;
+    match (head.facts.is_chunked(head.version, &head.headers)?, length) {
         // RFC 9112 section 6.1: a server may refuse such a request. Taking it would mean to close behind it, so little is lost.
         // Differs from Go: Go takes it as chunked and keeps the connection.
         (true, Some(_)) => Err(FramingError::Both),
@@ -129,44 +127,12 @@ pub(crate) fn body_of(request_method: &Method, status: StatusCode) -> BodyOf {
     }
 }
 
-/// Whether the body is chunked: true for `chunked` once and alone, false without the field, an error for everything else.
-fn chunked(version: Version, headers: &HeaderMap) -> Result<bool, FramingError> {
-    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(value) = values.next() else { return Ok(false) };
-    // RFC 9112 section 6.1: such a message has faulty framing.
-    if version < Version::HTTP_11 {
-        return Err(FramingError::TransferEncodingInHttp10);
-    }
-    // RFC 9112 section 6.1: chunked is applied once and last. Other codings could be undone, but nobody sends them, and
-    // guessing which of several the sender meant is how requests get smuggled.
-    let mut codings = list(value.as_bytes());
-    match (codings.next(), codings.next(), values.next()) {
-        (Some(coding), None, None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(true),
-        _ => Err(FramingError::TransferEncoding(Excerpt::new(value.as_bytes()))),
-    }
-}
-
-/// The value of `Content-Length`. Repetitions are taken only if all are the same, and lists are refused (RFC 9112 section 6.3,
-/// rule 5 would allow a list of equal numbers).
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(first) = values.next() else { return Ok(None) };
-    let invalid = |value: &HeaderValue| FramingError::ContentLength(Excerpt::new(value.as_bytes()));
-    if let Some(other) = values.find(|&value| value != first) {
-        return Err(invalid(other));
-    }
-    // RFC 9110 section 8.6 asks to guard against overflow; nothing holds 2^63 bytes, so such a length is an attack or an error.
-    match decimal(first.as_bytes()) {
-        Some(length) if i64::try_from(length).is_ok() => Ok(Some(length)),
-        _ => Err(invalid(first)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
 
     use super::*;
+    use crate::facts::Facts;
     use crate::head::ResponseParser;
     use crate::limits::Limits;
     use crate::persistence::keep_alive;
@@ -195,6 +161,9 @@ mod tests {
             (&get, "HTTP/1.1 103 Hints|Content-Length: 5", Some(None), true),
             (&get, "HTTP/1.1 101 Switch", Some(Tunnel), false),
             (&Method::HEAD, "HTTP/1.1 200 OK|Content-Length: 5", Some(None), true),
+            (&Method::HEAD, "HTTP/1.1 200 OK|Content-Length: x", Some(None), false),
+            (&get, "HTTP/1.1 304 No|Transfer-Encoding: chunked|Content-Length: 5", Some(None), false),
+            (&get, "HTTP/1.0 304 No|Transfer-Encoding: chunked|Connection: keep-alive", Some(None), false),
             (&Method::CONNECT, "HTTP/1.1 200 OK|Content-Length: 5", Some(Tunnel), false),
             (&Method::CONNECT, "HTTP/1.1 403 No|Content-Length: 5", Some(Length(5)), true),
             (&get, "HTTP/1.1 200 OK|Content-Length: 5|Content-Length: 6", Option::None, false),
@@ -215,8 +184,10 @@ mod tests {
             let head = head(text);
             let framing = response_framing(method, &head);
             assert_eq!(framing.ok(), want, "{text}");
+            assert_eq!(Facts::of(&head.headers), head.facts, "{text}");
             if let Ok(framing) = framing {
                 assert_eq!(keep_alive(head.version, &head.headers, framing), keep, "{text}");
+                assert_eq!(head.keep_alive(framing), keep, "{text}");
             }
         }
     }

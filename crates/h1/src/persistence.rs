@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderName, Version};
 
+use crate::facts::Facts;
 use crate::framing::Framing;
 use crate::syntax::{decimal, list};
 
@@ -12,6 +12,9 @@ use crate::syntax::{decimal, list};
 ///
 /// Ask it for both messages of an exchange; the connection stays only if both allow it, both bodies came to their
 /// [end](crate::Decoder::is_done) without an error, and nothing unasked follows. **Source**: RFC 9112 section 9.3.
+///
+/// For a head that was parsed here, [`ResponseHead::keep_alive`](crate::ResponseHead::keep_alive) and
+/// [`RequestHead::keep_alive`](crate::RequestHead::keep_alive) say the same and cost less.
 ///
 /// # Examples
 ///
@@ -27,24 +30,7 @@ use crate::syntax::{decimal, list};
 /// ```
 #[must_use]
 pub fn keep_alive(version: Version, headers: &HeaderMap, framing: Framing) -> bool {
-    match framing {
-        Framing::UntilClose | Framing::Tunnel => return false,
-        // RFC 9112 section 6.1: after a message with both fields the connection has to be closed; so too with
-        // Transfer-Encoding in HTTP/1.0.
-        Framing::Chunked if version < Version::HTTP_11 || headers.contains_key(CONTENT_LENGTH) => return false,
-        Framing::None | Framing::Length(_) | Framing::Chunked => {}
-    }
-    let mut keep = version >= Version::HTTP_11;
-    for value in headers.get_all(CONNECTION) {
-        for option in list(value.as_bytes()) {
-            // RFC 9112 section 9.3: close wins over everything else.
-            if option.eq_ignore_ascii_case(b"close") {
-                return false;
-            }
-            keep |= option.eq_ignore_ascii_case(b"keep-alive");
-        }
-    }
-    keep
+    Facts::of(headers).keeps_alive(version, framing)
 }
 
 /// What a peer says in the `Keep-Alive` field about how long it will keep an idle connection.
@@ -84,6 +70,7 @@ impl KeepAliveHint {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::CONNECTION;
 
     use super::*;
 

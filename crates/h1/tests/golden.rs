@@ -2,7 +2,11 @@
 //!
 //! The files are those of the project's golden data; `differs.json` beside them lists the deliberate differences.
 
-#![allow(clippy::unwrap_used, reason = "a panic is the right report of a failed expectation inside a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is the right report of a failure, and the score is printed"
+)]
 
 mod wire;
 

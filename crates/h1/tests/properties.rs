@@ -144,8 +144,14 @@ fn leniency() -> impl Strategy<Value = Leniency> {
     })
 }
 
+/// 512 cases each, or more when `PROPTEST_CASES` says so. Failures are kept as tests here, not as seeds in a file.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(512), failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_request_comes_back_as_it_was_written(
@@ -232,6 +238,21 @@ proptest! {
         pieces_do_not_matter(&Role::Server, Leniency::request(), &input, &cuts);
         pieces_do_not_matter(&Role::Client(Method::GET), Leniency::response(), &input, &cuts);
     }
+}
+
+/// Replays what fuzzing found worth keeping: each file below `fuzz/corpus/<target>` through the target's own oracle.
+#[test]
+fn the_corpus_holds() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let mut replayed = 0;
+    for folder in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap()) {
+        let target = folder.file_name().into_string().unwrap();
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            oracle::target(&target, &std::fs::read(file.unwrap().path()).unwrap());
+            replayed += 1;
+        }
+    }
+    assert!(replayed > 0, "the corpus is part of the repository");
 }
 
 #[test]

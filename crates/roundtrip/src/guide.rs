@@ -2,3 +2,8 @@
 
 #[doc = include_str!("../../../docs/guide/connections.md")]
 pub mod connections {}
+
+/// The README's examples are compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

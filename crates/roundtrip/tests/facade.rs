@@ -49,7 +49,8 @@ async fn nothing_is_left_over() {
     mux.handle("/", |req: Request| async move { req.into_body() });
     mux.handle("/hang", |_req| std::future::pending::<()>());
     mux.handle("/panic", |_req| async { panic!("on purpose") as () });
-    let config = ServerConfig { error_log: ErrorLog::none(), ..ServerConfig::default() };
+    let half_close_timeout = Some(Duration::from_millis(10));
+    let config = ServerConfig { error_log: ErrorLog::none(), half_close_timeout, ..ServerConfig::default() };
     let server = Server::with_config(mux, config);
     let listener = server.listen("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

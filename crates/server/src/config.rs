@@ -25,12 +25,14 @@ pub struct ServerConfig {
     /// hold a connection for ever at no cost.
     pub read_header_timeout: Option<Duration>,
 
-    /// Whether a client that has shut down its sending side still gets its answer, however long the handler takes.
+    /// How long a handler may go on after its client has shut down its sending side.
     ///
-    /// Default false: such a client is usually gone, and its handler is dropped at the next await point rather than left to
-    /// work for nobody; an answer that is ready by then is still sent. Set it for clients that say "no more requests" by
-    /// half-closing, as some scripts do. Differs from Go, whose handlers go on and are told through the request's context.
-    pub half_close: bool,
+    /// Default 5 s; `None` is without limit. Such a client may still want the answer (RFC 9112 allows it, and some scripts do
+    /// so), but usually it is gone, and from here the two look the same. So the handler gets this long; then it is dropped, with
+    /// the connection, rather than left to work for nobody. Seen once the request's body has been read, and only as long as the
+    /// client has not sent its next request ahead. Differs from Go, whose handlers go on and are told through the request's
+    /// context.
+    pub half_close_timeout: Option<Duration>,
 
     /// Whether a connection may carry more than one request. Default true. When false every response says
     /// `Connection: close` and the connection is closed after it. Go: `Server.SetKeepAlivesEnabled`.
@@ -46,7 +48,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         ServerConfig {
             read_header_timeout: Some(Duration::from_secs(30)),
-            half_close: false,
+            half_close_timeout: Some(Duration::from_secs(5)),
             keep_alives: true,
             error_log: ErrorLog::stderr(),
         }
@@ -57,7 +59,7 @@ impl ServerConfig {
     /// Go's defaults: no time limits at all, and handlers go on when their client has shut down its side.
     #[must_use]
     pub fn go() -> Self {
-        ServerConfig { read_header_timeout: None, half_close: true, ..ServerConfig::default() }
+        ServerConfig { read_header_timeout: None, half_close_timeout: None, ..ServerConfig::default() }
     }
 }
 

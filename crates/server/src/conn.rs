@@ -21,6 +21,7 @@ use roundtrip_types::{Body, Handler, IntoResponse};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use crate::io::Watched;
 use crate::tracker::{Stage, Tracked};
 use crate::{ErrorLog, ServerConfig, ServerEvent};
 
@@ -38,7 +39,8 @@ impl<H> Shared<H> {
             .timer(TokioTimer::new())
             .header_read_timeout(config.read_header_timeout)
             .keep_alive(config.keep_alives)
-            .half_close(config.half_close);
+            // Clients that stop sending are our business: see `Watched`.
+            .half_close(true);
         Shared { handler, config, http1 }
     }
 }
@@ -55,8 +57,14 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
             async move {
                 state.request_started();
                 let req = req.map(Body::new);
+                if req.body().is_empty() {
+                    state.listen();
+                }
                 let shown = Shown { method: req.method().clone(), uri: req.uri().clone() };
                 let answered = CatchPanic { future: shared.handler.serve_http(req) }.await;
+                if state.is_listening() {
+                    state.stop_listening();
+                }
                 let mut response = answered.unwrap_or_else(|panic| {
                     state.panicked();
                     report(&shared.config.error_log, &shown, peer, &*panic);
@@ -69,9 +77,11 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
             }
         }
     });
-    let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(stream), service));
+    let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(Watched::new(stream, Arc::clone(&state))), service));
     let mut registered = false;
     let mut drain = Drain::NotTold;
+    // Runs once the client has stopped sending.
+    let mut leaving: Option<Pin<Box<Sleep>>> = None;
     std::future::poll_fn(|cx| {
         if !registered {
             // The task's waker stays the same for its whole life, so once is enough.
@@ -95,7 +105,13 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
             }
             Stage::Cut => return Poll::Ready(()),
         }
-        conn.as_mut().poll(cx).map(|_ended| ())
+        if conn.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if leaving.is_none() && state.has_client_stopped() {
+            leaving = shared.config.half_close_timeout.map(|limit| Box::pin(sleep(limit)));
+        }
+        leaving.as_mut().map_or(Poll::Pending, |limit| limit.as_mut().poll(cx))
     })
     .await;
     drop(tracked);

@@ -30,6 +30,7 @@ mod addr;
 mod config;
 mod conn;
 mod error;
+mod io;
 mod server;
 mod tracker;
 

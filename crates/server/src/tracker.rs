@@ -69,7 +69,15 @@ pub(crate) struct ConnState {
     task: Mutex<Option<Waker>>,
     requests: AtomicU64,
     panics: AtomicU64,
+    /// Written and read by the connection's task alone.
+    client: AtomicU8,
 }
+
+/// What the connection's task knows of its client. A client that has shut down its sending side and one that is gone look the
+/// same from here.
+const UNWATCHED: u8 = 0;
+const LISTENING: u8 = 1;
+const STOPPED: u8 = 2;
 
 /// Keeps a connection on the tracker's list; dropping it, however the task ends, takes it off.
 pub(crate) struct Tracked {
@@ -105,6 +113,7 @@ impl Tracker {
             task: Mutex::new(None),
             requests: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            client: AtomicU8::new(UNWATCHED),
         });
         conns.open.insert(id, Arc::clone(&state));
         Some(Tracked { tracker: Arc::clone(self), id, state })
@@ -180,6 +189,27 @@ impl ConnState {
 
     pub(crate) fn panicked(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From now on the end of what the client sends is looked for.
+    pub(crate) fn listen(&self) {
+        self.client.store(LISTENING, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        self.client.load(Ordering::Relaxed) == LISTENING
+    }
+
+    pub(crate) fn stop_listening(&self) {
+        self.client.store(UNWATCHED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn client_stopped(&self) {
+        self.client.store(STOPPED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_client_stopped(&self) -> bool {
+        self.client.load(Ordering::Relaxed) == STOPPED
     }
 
     fn advance(&self, stage: Stage) {

@@ -160,12 +160,12 @@ async fn a_panic_is_a_logged_500_and_concerns_nobody_else() {
 }
 
 #[tokio::test]
-async fn a_client_that_closed_its_writing_side_is_answered_if_that_is_wanted() {
+async fn a_client_that_closed_its_writing_side_is_answered_in_time() {
     let late = |_req| async {
         tokio::time::sleep(Duration::from_millis(20)).await;
         "late"
     };
-    let running = start_with(late, ServerConfig { half_close: true, ..ServerConfig::default() }).await;
+    let running = start(late).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     stream.shutdown().await.unwrap();
@@ -175,7 +175,8 @@ async fn a_client_that_closed_its_writing_side_is_answered_if_that_is_wanted() {
 
 #[tokio::test]
 async fn the_handler_of_a_client_that_is_gone_is_dropped() {
-    let running = start(|_req| std::future::pending::<()>()).await;
+    let config = ServerConfig { half_close_timeout: Some(Duration::from_millis(20)), ..ServerConfig::default() };
+    let running = start_with(|_req| std::future::pending::<()>(), config).await;
     let mut gone = running.connect().await;
     gone.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     while running.server.stats().requests == 0 {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
-use roundtrip_h1::keep_alive;
 use roundtrip_types::{Body, Error, ErrorKind, Request, Response, Result, RoundTripper};
 
 use crate::body::{ConnBody, UploadTask};
@@ -107,7 +106,7 @@ impl Transport {
         let reusable = upload_ok
             && !self.shared.config.disable_keep_alives
             && !request.wants_close()
-            && keep_alive(head.version, &head.headers, framing);
+            && head.keep_alive(framing);
         let upload = unsent.and_then(|mut upload| {
             let mut half = lease.conn_mut().take_write_half()?;
             Some(UploadTask(tokio::spawn(async move {

@@ -5,6 +5,7 @@ use http::HeaderMap;
 
 use crate::body::{DecodeError, Decoded, DecoderLimits, extension};
 use crate::excerpt::Excerpt;
+use crate::facts::Facts;
 use crate::fields::{FieldBlock, FieldError, Line, Lines, is_trailer_allowed};
 use crate::leniency::Leniency;
 
@@ -33,6 +34,12 @@ enum State {
 
 impl Chunked {
     pub(crate) fn new(limits: DecoderLimits) -> Self {
+        // What offsets and header maps can hold.
+        let limits = DecoderLimits {
+            max_trailer_bytes: limits.max_trailer_bytes.min(u32::MAX as usize),
+            max_trailer_fields: limits.max_trailer_fields.min(24_576),
+            ..limits
+        };
         Chunked {
             limits,
             leniency: Leniency::STRICT,
@@ -165,11 +172,31 @@ impl Chunked {
         }
         let section = buf.split_to(self.lines.start()).freeze();
         let mut trailers = HeaderMap::new();
-        self.trailers.build(&section, &mut trailers).map_err(DecodeError::Trailer)?;
+        // What trailers say about framing comes too late to count.
+        self.trailers.build(&section, &mut trailers, &mut Facts::default()).map_err(DecodeError::Trailer)?;
         let forbidden: Vec<_> = trailers.keys().filter(|name| !is_trailer_allowed(name)).cloned().collect();
         for name in forbidden {
             trailers.remove(name);
         }
         Ok(Some(trailers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_linear_in_the_input_however_it_comes() {
+        let limits = DecoderLimits { max_chunk_line: 1 << 20, max_trailer_bytes: 1 << 20, ..DecoderLimits::default() };
+        for input in [format!("3;a=\"{}", "b".repeat(20_000)), format!("0\r\nA: {}", "b".repeat(20_000))] {
+            let mut chunked = Chunked::new(limits);
+            let mut buf = BytesMut::new();
+            for byte in input.as_bytes().chunks(1) {
+                buf.extend_from_slice(byte);
+                assert_eq!(chunked.decode(&mut buf), Ok(Decoded::NeedMore));
+            }
+            assert_eq!(chunked.lines.looked_at, buf.len());
+        }
     }
 }

@@ -73,7 +73,8 @@ impl Decoder {
         })
     }
 
-    /// Takes exactly the given deviations from the grammar in the trailer section; without this call there are none.
+    /// Takes exactly the given deviations from the grammar: in the trailer section, and behind chunk sizes. Without this call
+    /// nothing outside the grammar is taken.
     #[must_use]
     pub fn with_leniency(mut self, leniency: Leniency) -> Self {
         if let State::Chunked(chunked) = &mut self.0 {

@@ -9,6 +9,9 @@ use memchr::memchr;
 pub(crate) struct Lines {
     start: usize,
     scanned: usize,
+    /// How many bytes were searched in all, for the tests that bound the work.
+    #[cfg(test)]
+    pub(crate) looked_at: usize,
 }
 
 /// What [`Lines::next`] found.
@@ -40,6 +43,10 @@ impl Lines {
         let Some(rest) = window.get(self.scanned..) else {
             return Line::Partial; // not the buffer of the last call; waiting for more is safe
         };
+        #[cfg(test)]
+        {
+            self.looked_at += memchr(b'\n', rest).map_or(rest.len(), |found| found + 1);
+        }
         let Some(found) = memchr(b'\n', rest) else {
             self.scanned = window.len();
             return if buf.len() >= limit { Line::TooLarge } else { Line::Partial };

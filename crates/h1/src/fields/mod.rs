@@ -13,9 +13,11 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use error::FieldError;
 pub(crate) use lines::{Line, Lines};
+pub(crate) use name::known_index;
 pub use trailer::is_trailer_allowed;
 
 use crate::excerpt::Excerpt;
+use crate::facts::Facts;
 use crate::leniency::Leniency;
 use crate::syntax::{is_ows, is_token, trim_ows, trim_ows_end, trim_ows_start};
 
@@ -48,25 +50,33 @@ impl FieldBlock {
     }
 
     /// Takes in one line that is not empty. `line` is its place in `buf`, without the line end.
-    #[inline]
+    #[inline(always)] // 35 instructions a field less than a call, of 240 (callgrind, 2026-11)
     pub(crate) fn line(&mut self, buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<(), FieldError> {
         let text = &buf[line.clone()];
         // RFC 9112 section 5: field-line = field-name ":" OWS field-value OWS.
         let colon = lines::find::<b':'>(text).unwrap_or(text.len());
         let name = &text[..colon];
-        let known = name::index(name);
+        let mut known = name::index(name);
         // A known name is the usual case; whatever else may stand before the first colon is looked at closely.
         let name_len = if known != 0 && colon < text.len() {
             colon
         } else {
             match self.unusual(text, colon, line.end, leniency)? {
                 0 => return Ok(()), // a fold, which was added to the line before
-                name_len => name_len,
+                name_len => {
+                    if name_len != colon {
+                        // White space was taken off, and a known name may be left.
+                        known = name::index(&text[..name_len]);
+                    }
+                    name_len
+                }
             }
         };
         // The http crate keeps names below 64 KiB.
         let Ok(name_len) = u16::try_from(name_len) else { return Err(FieldError::Name(Excerpt::new(text))) };
-        let value = trim_ows_start(&text[colon + 1..]);
+        // The usual line has one space before the value and none behind it.
+        let value = &text[colon + 1..];
+        let value = trim_ows_start(value.strip_prefix(b" ").unwrap_or(value));
         let value_at = line.end - value.len();
         self.spans.push(Span {
             name: offset(line.start),
@@ -114,11 +124,12 @@ impl FieldBlock {
         Ok(())
     }
 
-    /// Fills `map` from the block, whose bytes are `block`, and forgets the lines. The map's capacity is kept and used.
+    /// Fills `map` from the block, whose bytes are `block`, notes in `facts` what concerns framing, and forgets the lines. The
+    /// map's capacity is kept and used.
     ///
     /// # Errors
     /// When a value holds a byte that no value may hold, or when the map is full.
-    pub(crate) fn build(&mut self, block: &Bytes, map: &mut HeaderMap) -> Result<(), FieldError> {
+    pub(crate) fn build(&mut self, block: &Bytes, map: &mut HeaderMap, facts: &mut Facts) -> Result<(), FieldError> {
         let spans = std::mem::take(&mut self.spans);
         // The first insertion makes room for six. A full map is found out below, by the line that does not fit.
         if spans.len() > 6 {
@@ -135,6 +146,7 @@ impl FieldBlock {
             } else {
                 block.slice(at(span.value)..at(span.end))
             };
+            facts.note(span.known, &value);
             // RFC 9110 section 5.5: CR, LF and NUL make a value invalid and dangerous; the other controls are refused as well.
             let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value {
                 name: Excerpt::new(name_bytes),
@@ -163,8 +175,9 @@ fn unfolded(raw: &[u8]) -> Vec<u8> {
 }
 
 /// An offset below the scanner's limit of 4 GiB.
+#[allow(clippy::cast_possible_truncation, reason = "Limits::clamped keeps heads, and so offsets, below 4 GiB")]
 fn offset(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
+    n as u32
 }
 
 fn at(n: u32) -> usize {

@@ -171,7 +171,7 @@ const fn hash(name: &[u8]) -> usize {
 }
 
 /// One more than the index of a known name, in whatever case it is written, or 0.
-#[inline]
+#[inline(always)]
 pub(crate) fn index(name: &[u8]) -> u8 {
     if name.is_empty() {
         return 0;
@@ -179,12 +179,37 @@ pub(crate) fn index(name: &[u8]) -> u8 {
     let mut slot = hash(name);
     while SLOTS[slot] != 0 {
         let spelling = SPELLINGS[usize::from(SLOTS[slot]) - 1].as_bytes();
-        if spelling.len() == name.len() && (spelling == name || spelling.eq_ignore_ascii_case(name)) {
+        if spelling == name || is_same_name(spelling, name) {
             return SLOTS[slot];
         }
         slot = (slot + 1) % SLOT_COUNT;
     }
     0
+}
+
+#[inline(never)] // only for unusual spellings, and names that share a slot with a known one
+fn is_same_name(spelling: &[u8], name: &[u8]) -> bool {
+    spelling.eq_ignore_ascii_case(name)
+}
+
+/// [`index`] of a name known at compile time, in the spelling above.
+pub(crate) const fn known_index(spelling: &str) -> u8 {
+    let mut i = 0;
+    // The build fails here when the name is not in the table.
+    while !same_bytes(SPELLINGS[i].as_bytes(), spelling.as_bytes()) {
+        i += 1;
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "i < COUNT < 255")]
+    let index = i as u8 + 1;
+    index
+}
+
+const fn same_bytes(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 /// The name that [`index`] found.

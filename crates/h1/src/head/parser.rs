@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use crate::excerpt::Excerpt;
+use crate::facts::Facts;
 use crate::fields::{FieldBlock, FieldError, Line, Lines};
 use crate::head::HeadError;
 use crate::leniency::Leniency;
@@ -46,9 +47,10 @@ impl<S: StartLine> HeadParser<S> {
         }
     }
 
-    /// Takes one head off the front of `buf`: its bytes, its start line and its fields.
+    /// Takes one head off the front of `buf`: its bytes, its start line, its fields, and what they say about framing.
     #[inline]
-    pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S, HeaderMap)>, HeadError> {
+    #[allow(clippy::type_complexity, reason = "taken apart by the two callers and nobody else")]
+    pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S, HeaderMap, Facts)>, HeadError> {
         match self.advance(buf) {
             Ok(false) => return Ok(None),
             Ok(true) => {}
@@ -56,11 +58,12 @@ impl<S: StartLine> HeadParser<S> {
         }
         let block = buf.split_to(std::mem::take(&mut self.lines).start()).freeze();
         let mut headers = std::mem::take(&mut self.spare);
-        if let Err(error) = self.fields.build(&block, &mut headers) {
+        let mut facts = Facts::default();
+        if let Err(error) = self.fields.build(&block, &mut headers, &mut facts) {
             return self.fail(error.into());
         }
         let start = self.start.take().expect("a head is complete only behind its start line");
-        Ok(Some((block, start, headers)))
+        Ok(Some((block, start, headers, facts)))
     }
 
     pub(super) fn eof(&self, buf: &[u8]) -> Result<(), HeadError> {
@@ -107,5 +110,47 @@ impl<S: StartLine> HeadParser<S> {
     pub(super) fn fail<T>(&mut self, error: HeadError) -> Result<T, HeadError> {
         self.failed = Some(error);
         Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A start line that is anything.
+    #[derive(Debug)]
+    struct Any;
+
+    impl StartLine for Any {
+        fn check_beginning(_: &[u8]) -> Result<(), HeadError> {
+            Ok(())
+        }
+
+        fn parse(_: &[u8], _: Range<usize>, _: Leniency) -> Result<Option<Self>, HeadError> {
+            Ok(Some(Any))
+        }
+    }
+
+    /// However it drips in, and whatever it is, each byte is searched once; so twice the input is twice the work.
+    #[test]
+    fn work_is_linear_in_the_input_however_it_comes() {
+        let limits = Limits { max_head_bytes: 1 << 20, max_fields: 24_000 };
+        let lenient = Leniency { obs_fold: true, bare_lf: true, ..Leniency::STRICT };
+        let many = "A: b\r\n".repeat(4_000);
+        let folds = "A: b\r\n".to_owned() + &" c\r\n".repeat(5_000);
+        let crs = format!("A: {}\n", "\r".repeat(20_000));
+        let long = format!("A: {}\r\n", "b".repeat(20_000));
+        for fields in [many, folds, crs, long] {
+            let input = format!("start\r\n{fields}");
+            for piece in [1, 2, 7, 1000] {
+                let mut parser = HeadParser::<Any>::new(limits, lenient);
+                let mut buf = BytesMut::new();
+                for bytes in input.as_bytes().chunks(piece) {
+                    buf.extend_from_slice(bytes);
+                    assert!(parser.parse(&mut buf).unwrap().is_none());
+                }
+                assert_eq!(parser.lines.looked_at, input.len());
+            }
+        }
     }
 }

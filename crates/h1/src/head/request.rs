@@ -7,6 +7,8 @@ use http::header::HOST;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::excerpt::Excerpt;
+use crate::facts::Facts;
+use crate::framing::Framing;
 use crate::head::host::is_host;
 use crate::head::parser::{HeadParser, StartLine};
 use crate::head::{HeadError, target, version};
@@ -17,13 +19,15 @@ use crate::syntax::is_tchar;
 /// The head of a request: request line and fields.
 ///
 /// **Shape**: target and field values are slices of the head's own bytes, so keeping one of them keeps them all. Field names
-/// are in lower case; names that are known cost no allocation. Repeated fields keep their order.
+/// are in lower case; names that are known cost no allocation. Repeated fields keep their order. What the head says about its
+/// body and its connection is what came: changing `headers` does not change it.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     /// The method, as it came: methods are case-sensitive (RFC 9110 section 9.1).
     pub method: Method,
     /// The target in the form that came: a path with a query, a whole `http` or `https` URL, `host:port` with CONNECT, or `*`
-    /// with OPTIONS. Dot segments, double slashes and percent-encoding are left as they came.
+    /// with OPTIONS. Dot segments, double slashes and percent-encoding are left as they came; as in every [`Uri`], a scheme is
+    /// in lower case and the empty path of a URL is `/`.
     pub target: Uri,
     /// HTTP/1.0 or HTTP/1.1; a higher minor version counts as 1.1 (RFC 9110 section 2.5).
     pub version: Version,
@@ -31,9 +35,17 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// How many bytes the head took, with line ends, the empty line, and empty lines before it.
     pub head_bytes: usize,
+    pub(crate) facts: Facts,
 }
 
 impl RequestHead {
+    /// Whether the connection may be used again after this message: [`keep_alive`](crate::keep_alive) of the head as it came,
+    /// without looking its fields up again.
+    #[must_use]
+    pub fn keep_alive(&self, framing: Framing) -> bool {
+        self.facts.keeps_alive(self.version, framing)
+    }
+
     /// The host that is asked for, with its port if one was given: the target's, or else that of the `Host` field.
     ///
     /// RFC 9112 section 3.2.2: when the target names a host, the `Host` field is ignored. Empty when neither says anything,
@@ -107,7 +119,7 @@ impl RequestParser {
     /// When the bytes are no HTTP/1 request head, or one that has to be refused, or pass a limit.
     /// [`HeadError::response_status`] says with which status to answer; the connection has to be closed then.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
-        let Some((block, start, headers)) = self.0.parse(buf)? else { return Ok(None) };
+        let Some((block, start, headers, facts)) = self.0.parse(buf)? else { return Ok(None) };
         let RequestLine { method, target, version } = start;
         let head_bytes = block.len();
         let text = block.slice(target);
@@ -119,7 +131,7 @@ impl RequestParser {
         if let Err(error) = check_host(version, &headers) {
             return self.0.fail(error);
         }
-        Ok(Some(RequestHead { method, target, version, headers, head_bytes }))
+        Ok(Some(RequestHead { method, target, version, headers, head_bytes, facts }))
     }
 
     /// Tells the parser that the peer closed, with `buf` being what is left unparsed.

@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::excerpt::Excerpt;
+use crate::facts::Facts;
+use crate::framing::Framing;
 use crate::head::parser::{HeadParser, StartLine};
 use crate::head::{HeadError, version};
 use crate::leniency::Leniency;
@@ -15,7 +17,8 @@ use crate::syntax::is_text;
 /// The head of a response: status line and fields.
 ///
 /// **Shape**: reason and field values are slices of the head's own bytes, so keeping one of them keeps them all. Field names
-/// are in lower case; names that are known cost no allocation. Repeated fields keep their order.
+/// are in lower case; names that are known cost no allocation. Repeated fields keep their order. What the head says about its
+/// body and its connection is what came: changing `headers` does not change it.
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
     /// HTTP/1.0 or HTTP/1.1; a higher minor version counts as 1.1 (RFC 9110 section 2.5).
@@ -29,6 +32,16 @@ pub struct ResponseHead {
     /// How many bytes the head took, line ends and empty line included. A caller that skips interim responses adds these up,
     /// so that endless ones come to an end.
     pub head_bytes: usize,
+    pub(crate) facts: Facts,
+}
+
+impl ResponseHead {
+    /// Whether the connection may be used again after this message: [`keep_alive`](crate::keep_alive) of the head as it came,
+    /// without looking its fields up again.
+    #[must_use]
+    pub fn keep_alive(&self, framing: Framing) -> bool {
+        self.facts.keeps_alive(self.version, framing)
+    }
 }
 
 /// Parses response heads off the front of a growing buffer, looking at each byte once.
@@ -90,10 +103,10 @@ impl ResponseParser {
     /// # Errors
     /// When the bytes are no HTTP/1 response head or pass a limit. The connection cannot be used any further.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<ResponseHead>, HeadError> {
-        let Some((block, start, headers)) = self.0.parse(buf)? else { return Ok(None) };
+        let Some((block, start, headers, facts)) = self.0.parse(buf)? else { return Ok(None) };
         let StatusLine { version, status, reason } = start;
         let head_bytes = block.len();
-        Ok(Some(ResponseHead { version, status, reason: block.slice(reason), headers, head_bytes }))
+        Ok(Some(ResponseHead { version, status, reason: block.slice(reason), headers, head_bytes, facts }))
     }
 
     /// Tells the parser that the peer closed, with `buf` being what is left unparsed.

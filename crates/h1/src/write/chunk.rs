@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 
+use crate::fields::is_trailer_allowed;
 use crate::write::field;
 
 /// What follows a chunk's data.
@@ -60,10 +61,11 @@ pub fn encode_chunk_head(dst: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Appends the last chunk and the trailer section.
+/// Appends the last chunk and the trailer section. Fields that [may not stand there](crate::is_trailer_allowed) are left out;
+/// [`BodyEncoder::finish`](crate::write::BodyEncoder::finish) refuses them instead.
 pub fn encode_last_chunk(dst: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     dst.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.into_iter().flatten() {
+    for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| is_trailer_allowed(name)) {
         field(dst, name.as_str().as_bytes(), value.as_bytes());
     }
     dst.extend_from_slice(b"\r\n");
@@ -91,5 +93,9 @@ mod tests {
         dst.clear();
         encode_last_chunk(&mut dst, Some(&trailers));
         assert_eq!(dst, b"0\r\nx-t: v\r\n\r\n");
+        dst.clear();
+        let forbidden = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("5"))]);
+        encode_last_chunk(&mut dst, Some(&forbidden));
+        assert_eq!(dst, LAST_CHUNK);
     }
 }

@@ -1,0 +1,8 @@
+//! Request heads and the bodies between them.
+#![no_main]
+
+#[path = "../../tests/oracle/mod.rs"]
+#[allow(dead_code, reason = "each target uses a part of the oracles")]
+mod oracle;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| oracle::target("request_head", input));

@@ -1,0 +1,19 @@
+# The comparison: a connection pool, none, and a server that closes. `just bench --help` lists options.
+bench *ARGS:
+    cargo run --release -p roundtrip-bench -- {{ARGS}}
+
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Everything that has to hold before a change lands.
+ci:
+    bash .ci/run
+
+doc:
+    cargo doc --workspace --no-deps --all-features --open
+
+fmt:
+    cargo fmt
+
+lint:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
