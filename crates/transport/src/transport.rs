@@ -103,10 +103,8 @@ impl Transport {
 
     fn respond(&self, mut lease: Lease, answer: Answer, request: &Prepared) -> Response {
         let Answer { head, framing, unsent, upload_ok } = answer;
-        let reusable = upload_ok
-            && !self.shared.config.disable_keep_alives
-            && !request.wants_close()
-            && head.keep_alive(framing);
+        let reusable =
+            upload_ok && !self.shared.config.disable_keep_alives && !request.wants_close() && head.keep_alive(framing);
         let upload = unsent.and_then(|mut upload| {
             let mut half = lease.conn_mut().take_write_half()?;
             Some(UploadTask(tokio::spawn(async move {
