@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_address_tried_is_named_with_its_cause() {
-        let key = Key::http(Authority::from_static("h.test:81"));
+        let key = Key::http(Authority::from_static("h.test:81")).unwrap();
         let (v6, v4) = ("[::1]:81".parse().unwrap(), "127.0.0.1:81".parse().unwrap());
         assert_eq!(all_failed(&key, vec![(v4, refused())]).to_string(), "connect 127.0.0.1:81: connection refused");
         assert_eq!(

@@ -1,40 +1,103 @@
 //! What makes two requests able to share a connection.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use http::uri::Authority;
 
 /// The host that a connection leads to. Requests with equal keys may share connections.
 ///
 /// **Shape**: scheme `http`, host without regard to ASCII case, and port, so that `http://H/` and `http://h:80/` are one. User
-/// information takes no part. Cheap to clone: a reference count.
+/// information takes no part. Cheap to clone: a reference count. Everything is found once, when the key is made; asking the
+/// authority each time cost a third of a small request (3.6 k of 17.6 k instructions, callgrind, 2026-11).
 #[derive(Clone)]
 pub(crate) struct Key {
     authority: Authority,
+    /// Where the host stands in the authority, brackets included. 0 <= start <= end <= length.
+    host: Range<u16>,
     port: u16,
+    hash: u64,
+}
+
+/// Why an authority is no key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KeyError {
+    NoHost,
+    Port,
 }
 
 impl Key {
-    pub(crate) fn http(authority: Authority) -> Self {
-        let port = authority.port_u16().unwrap_or(80);
-        Key { authority, port }
+    pub(crate) fn http(authority: Authority) -> Result<Self, KeyError> {
+        let text = authority.as_str();
+        let (mut start, mut colon, mut in_brackets) = (0, None, false);
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'@' => (start, colon) = (at + 1, None),
+                // Colons inside brackets are part of an IPv6 address.
+                b'[' => in_brackets = true,
+                b']' => in_brackets = false,
+                b':' if !in_brackets && colon.is_none() => colon = Some(at),
+                _ => {}
+            }
+        }
+        let end = colon.unwrap_or(text.len());
+        let port = match &text[end..] {
+            "" | ":" => 80,
+            given => given[1..].parse().map_err(|_| KeyError::Port)?,
+        };
+        if start == end {
+            return Err(KeyError::NoHost);
+        }
+        // http::Uri refuses anything of 64 KiB or more.
+        let narrow = |at: usize| u16::try_from(at).map_err(|_| KeyError::NoHost);
+        let host = narrow(start)?..narrow(end)?;
+        let hash = hash(&text.as_bytes()[start..end], port);
+        Ok(Key { authority, host, port, hash })
     }
 
-    /// The host as the URI has it, an IPv6 address without its brackets.
+    /// The host to connect to, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
-        let host = self.authority.host();
+        let host = self.bracketed_host();
         host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
+
+    /// What the `Host` field says: host and port as the URI has them, without user information.
+    pub(crate) fn host_field(&self) -> &str {
+        &self.authority.as_str()[usize::from(self.host.start)..]
+    }
+
+    fn bracketed_host(&self) -> &str {
+        &self.authority.as_str()[usize::from(self.host.start)..usize::from(self.host.end)]
+    }
+}
+
+/// The hash of a host, under a key of this process that nobody outside knows: hosts may come from strangers.
+fn hash(host: &[u8], port: u16) -> u64 {
+    static STATE: OnceLock<RandomState> = OnceLock::new();
+    let mut hasher = STATE.get_or_init(RandomState::new).build_hasher();
+    // In pieces of 32 bytes, since hashers are slow byte by byte; most hosts are one piece.
+    let mut piece = [0; 32];
+    for part in host.chunks(piece.len()) {
+        for (to, from) in piece.iter_mut().zip(part) {
+            *to = from.to_ascii_lowercase();
+        }
+        hasher.write(&piece[..part.len()]);
+    }
+    hasher.write_u16(port);
+    hasher.finish()
 }
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.port == other.port && self.authority.host().eq_ignore_ascii_case(other.authority.host())
+        let (ours, theirs) = (self.bracketed_host(), other.bracketed_host());
+        // Most often they are the same in every byte, which is faster to see.
+        self.hash == other.hash && self.port == other.port && (ours == theirs || ours.eq_ignore_ascii_case(theirs))
     }
 }
 
@@ -42,21 +105,34 @@ impl Eq for Key {}
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // In pieces of 32 bytes, since hashers are slow byte by byte; most hosts are one piece.
-        let mut piece = [0; 32];
-        for part in self.authority.host().as_bytes().chunks(piece.len()) {
-            for (to, from) in piece.iter_mut().zip(part) {
-                *to = from.to_ascii_lowercase();
-            }
-            state.write(&piece[..part.len()]);
+        state.write_u64(self.hash);
+    }
+}
+
+/// For maps of keys, whose hash is made already.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not reached by a `Key`, but still a hash of whatever comes.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(5) ^ u64::from(*byte);
         }
-        state.write_u16(self.port);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.authority.host(), self.port)
+        write!(f, "{}:{}", self.bracketed_host(), self.port)
     }
 }
 
@@ -68,34 +144,47 @@ impl fmt::Debug for Key {
 
 #[cfg(test)]
 mod tests {
-    use std::hash::BuildHasher;
-    use std::hash::RandomState;
-
     use super::*;
 
-    fn key(authority: &'static str) -> Key {
+    fn key(authority: &'static str) -> Result<Key, KeyError> {
         Key::http(Authority::from_static(authority))
     }
 
     #[test]
     fn case_default_port_and_user_information_do_not_matter() {
-        let hasher = RandomState::new();
         for (a, b, same) in [
             ("h.test", "H.TEST:80", true),
+            ("h.test", "h.test:", true),
             ("h.test", "user:pw@h.test", true),
             ("h.test", "h.test:81", false),
             ("h.test", "g.test", false),
             ("[::1]:8080", "[::1]:8080", true),
+            ("[::1]", "[::1]:80", true),
         ] {
-            let (a, b) = (key(a), key(b));
+            let (a, b) = (key(a).unwrap(), key(b).unwrap());
             assert_eq!(a == b, same, "{a} {b}");
-            assert_eq!(hasher.hash_one(&a) == hasher.hash_one(&b), same, "{a} {b}");
+            assert_eq!(a.hash == b.hash, same, "{a} {b}");
         }
     }
 
     #[test]
-    fn the_host_to_dial_has_no_brackets() {
-        assert_eq!((key("[::1]:8080").host(), key("[::1]:8080").port()), ("::1", 8080));
-        assert_eq!((key("a@h.test").host(), key("h.test").port()), ("h.test", 80));
+    fn host_port_and_field_are_found() {
+        for (authority, host, port, field) in [
+            ("h.test", "h.test", 80, "h.test"),
+            ("h.test:8080", "h.test", 8080, "h.test:8080"),
+            ("user:pw@h.test:1", "h.test", 1, "h.test:1"),
+            ("[::1]:8080", "::1", 8080, "[::1]:8080"),
+            ("a@[fe80::1]", "fe80::1", 80, "[fe80::1]"),
+        ] {
+            let key = key(authority).unwrap();
+            assert_eq!((key.host(), key.port(), key.host_field()), (host, port, field), "{authority}");
+        }
+    }
+
+    #[test]
+    fn ports_that_are_none_and_missing_hosts_are_refused() {
+        assert_eq!(key("h.test:99999").unwrap_err(), KeyError::Port);
+        assert_eq!(key("h.test:65536").unwrap_err(), KeyError::Port);
+        assert_eq!(key(":80").unwrap_err(), KeyError::NoHost);
     }
 }

@@ -2,13 +2,12 @@
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 
-use crate::key::Key;
+use crate::key::{Key, KeyError};
 
 /// A request that can be sent: checked, and with all that its head needs.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ impl Prepared {
         let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let host = match self.parts.headers.get(HOST) {
             Some(host) => host.to_str().map_err(|_| invalid("the Host field is not visible ASCII"))?,
-            None => self.parts.uri.authority().map_or("", host_of),
+            None => self.key.host_field(),
         };
         encode_request_head(out, self.method(), RequestTarget::Origin(target), host, &self.parts.headers, self.framing)
             .map_err(|error| invalid("the request cannot be written").with_cause(error))
@@ -86,18 +85,14 @@ fn check(parts: &Parts) -> Result<Key> {
         Some(other) => return Err(invalid(format!("unsupported scheme {other:?}"))),
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
     }
-    let Some(authority) = parts.uri.authority().filter(|authority| !authority.host().is_empty()) else {
-        return Err(invalid("the URL has no host"));
-    };
-    // `Authority::port` says none for a port that is not a number of 16 bits, which must not become the default port.
-    let after_host = host_of(authority).strip_prefix(authority.host()).unwrap_or_default();
-    if !matches!(after_host, "" | ":") && authority.port_u16().is_none() {
-        return Err(invalid(format!("the port of {:?} is not between 0 and 65535", host_of(authority))));
-    }
     if parts.method == Method::CONNECT {
         return Err(invalid("CONNECT is not supported yet"));
     }
-    Ok(Key::http(authority.clone()))
+    let authority = parts.uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
+    Key::http(authority.clone()).map_err(|error| match error {
+        KeyError::NoHost => invalid("the URL has no host"),
+        KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
+    })
 }
 
 fn wants_close(headers: &HeaderMap) -> bool {
@@ -124,11 +119,6 @@ fn framing(parts: &Parts, body: &Body) -> Result<Framing> {
         (Some(length), _) | (None, Some(length)) => Ok(Framing::Length(length)),
         (None, None) => Ok(Framing::Chunked),
     }
-}
-
-/// The authority without user information.
-fn host_of(authority: &Authority) -> &str {
-    authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host)
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -175,10 +165,7 @@ mod tests {
                 "GET https://h.test/: https is not supported yet: this transport speaks plain http only",
             ),
             ("gopher://h.test/", "GET gopher://h.test/: unsupported scheme \"gopher\""),
-            (
-                "http://h.test:99999/",
-                "GET http://h.test:99999/: the port of \"h.test:99999\" is not between 0 and 65535",
-            ),
+            ("http://h.test:99999/", "GET http://h.test:99999/: the port of the URL is not between 0 and 65535"),
         ] {
             let req = http::Request::get(uri).body(Body::empty()).unwrap();
             let error = Prepared::new(req, false).unwrap_err();

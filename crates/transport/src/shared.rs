@@ -22,7 +22,8 @@ struct Locked {
     pool: Pool<Box<Conn>>,
     /// Read buffers of connections that are not reading, so that idle ones have none.
     buffers: Vec<BytesMut>,
-    /// The task that closes expired connections; there is one while something lies idle.
+    /// The task that closes expired connections. It starts when something becomes idle and looks again when that would expire,
+    /// so that a connection going back and forth does not start one each time.
     sweeper: Option<AbortHandle>,
 }
 
@@ -98,10 +99,12 @@ impl Shared {
         let mut locked = self.lock();
         locked.pool.put(conn.id, conn, now(), &mut closed);
         locked.keep_buffer(buffer);
-        if locked.sweeper.is_none() && locked.pool.next_expiry().is_some() {
+        if locked.sweeper.is_none()
+            && let Some(first) = locked.pool.next_expiry()
+        {
             // Without a runtime nothing can wait; the next checkout looks at the age all the same.
-            locked.sweeper =
-                Handle::try_current().ok().map(|runtime| runtime.spawn(sweep(Arc::downgrade(self))).abort_handle());
+            let runtime = Handle::try_current().ok();
+            locked.sweeper = runtime.map(|runtime| runtime.spawn(sweep(Arc::downgrade(self), first)).abort_handle());
         }
     }
 
@@ -180,15 +183,19 @@ impl std::fmt::Debug for Lease {
     }
 }
 
-/// Closes expired connections when their time comes, as long as something lies idle. It keeps nothing alive.
-async fn sweep(shared: Weak<Shared>) {
-    let _gone = OnDrop(Weak::clone(&shared));
-    while let Some(next) = shared.upgrade().and_then(|shared| shared.sweep()) {
-        tokio::time::sleep_until(next.into()).await;
+/// Closes expired connections when their time comes, until nothing lies idle. It keeps nothing alive.
+async fn sweep(shared: Weak<Shared>, first: Instant) {
+    let mut cut_short = OnDrop(Weak::clone(&shared));
+    let mut next = Some(first);
+    while let Some(at) = next {
+        tokio::time::sleep_until(at.into()).await;
+        next = shared.upgrade().and_then(|shared| shared.sweep());
     }
+    // The last look has said so already, and there may be a successor by now.
+    cut_short.0 = Weak::new();
 }
 
-/// Says that there is no sweeper any more when its runtime goes away, so that a put on another runtime starts a new one.
+/// Says that there is no sweeper any more when its runtime goes away, so that the next connection to become idle starts another.
 struct OnDrop(Weak<Shared>);
 
 impl Drop for OnDrop {

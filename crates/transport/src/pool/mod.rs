@@ -4,11 +4,12 @@
 //! caller to drop once it has let go of the lock. Nothing here waits, does I/O or wakes anybody.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use crate::key::Key;
+use crate::key::{Hashed, Key};
 
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ pub struct PoolStats {
 pub(crate) struct Pool<C> {
     limits: Limits,
     /// The hosts with idle connections, and few others: hosts seen once leave nothing behind.
-    hosts: HashMap<Key, VecDeque<Idle<C>>>,
+    hosts: HashMap<Key, VecDeque<Idle<C>>, BuildHasherDefault<Hashed>>,
     /// All open connections, the least recently used last. An entry lives as long as its connection, marked rather than
     /// removed while that is in use, so that handing one out and taking it back allocates nothing.
     conns: LruCache<ConnId, Entry>,
@@ -76,7 +77,7 @@ pub(crate) struct Taken<C> {
 
 impl<C> Pool<C> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Pool { limits, hosts: HashMap::new(), conns: LruCache::unbounded(), stats: PoolStats::default() }
+        Pool { limits, hosts: HashMap::default(), conns: LruCache::unbounded(), stats: PoolStats::default() }
     }
 
     /// Counts a connection that was just opened, and numbers it.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn key(host: u8) -> Key {
-    Key::http(Authority::try_from(format!("h{host}.test")).unwrap())
+    Key::http(Authority::try_from(format!("h{host}.test")).unwrap()).unwrap()
 }
 
 fn limits(max_idle: usize, max_idle_per_host: usize) -> Limits {
