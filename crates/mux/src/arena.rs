@@ -8,7 +8,7 @@
 //! slots that no segment fits.
 
 use crate::key::Key;
-use crate::methods::{KNOWN, MethodId, MethodSet};
+use crate::methods::{KNOWN, MethodId, MethodMask};
 use crate::tree::RouteId;
 
 #[derive(Debug)]
@@ -28,25 +28,35 @@ pub(crate) struct Arena {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Node {
     pub(crate) multiplier: u64,
-    /// The first slot of the literal children's table.
+    /// The first slot of the literal children's table; 0 if there are none.
     pub(crate) slots: u32,
-    pub(crate) shift: u32,
+    pub(crate) shift: u8,
+    /// Whether there is just one literal child, in the first slot.
+    pub(crate) single: bool,
     pub(crate) wild: u32,
     pub(crate) leaf: u32,
     pub(crate) end: u32,
     pub(crate) rest: u32,
+    /// How many wildcards lead here from the root: as many values has a walk that is here.
+    pub(crate) wilds_above: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) key: Key,
-    /// Never 0 in a slot that is taken.
+    /// 0 in a slot that is free.
     pub(crate) child: u32,
     pub(crate) pool: u32,
     /// Whether a segment spelled like this literal must be looked at closely: it is not plain text, or no path with it is clean.
     pub(crate) odd: bool,
     /// Whether the search goes on in the next slot when this one differs.
     pub(crate) more: bool,
+}
+
+impl Slot {
+    /// A slot that no segment fits, because none is that long.
+    pub(crate) const FREE: Slot =
+        Slot { key: Key { head: 0, tail: 0, len: u32::MAX }, child: 0, pool: 0, odd: false, more: false };
 }
 
 #[derive(Debug, Default)]
@@ -56,13 +66,13 @@ pub(crate) struct Leaf {
     /// The pattern for every method, plus one.
     pub(crate) any: u32,
     pub(crate) others: Vec<(MethodId, RouteId)>,
-    pub(crate) allow: MethodSet,
+    pub(crate) allow: MethodMask,
 }
 
 impl Arena {
     /// The root of a host's own patterns, or 0.
     pub(crate) fn host_root(&self, host: &str) -> u32 {
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() || host.is_empty() {
             return 0;
         }
         let found = self.hosts.binary_search_by(|(name, _)| (**name).cmp(host));
@@ -75,7 +85,7 @@ impl Arena {
     }
 
     /// The pattern of a leaf that takes a method.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pick(&self, leaf: u32, method: MethodId) -> Option<RouteId> {
         let leaf = &self.leaves[leaf as usize];
         let stored = match leaf.usual.get(method.index()) {
@@ -85,13 +95,37 @@ impl Arena {
         stored.checked_sub(1)
     }
 
-    /// The literal child of a node for a segment, of which `key` was made.
+    /// The methods that a leaf names.
     #[inline]
-    pub(crate) fn literal(&self, node: &Node, key: &Key, segment: &[u8]) -> Option<&Slot> {
-        let mut index = node.slots as usize + key.slot(node.multiplier, node.shift);
+    pub(crate) fn allow(&self, leaf: u32) -> MethodMask {
+        self.leaves[leaf as usize].allow
+    }
+
+    /// The literal child of a node for the segment that `path` begins with, and the segment's length. `path` is the last part of
+    /// a path of which `last` is the last word.
+    #[inline(always)]
+    pub(crate) fn first_literal(&self, node: &Node, path: &[u8], last: u64) -> Option<(&Slot, usize)> {
+        if node.single {
+            let slot = self.slots.get(node.slots as usize)?;
+            let len = slot.key.len as usize;
+            // The literal is known, so that there is no need to find the segment's end.
+            let same = slot.key.begins(path, last) && path.get(len).is_none_or(|byte| *byte == b'/');
+            (same && (slot.key.len <= Key::SHORT || self.same_beyond(slot, path))).then_some((slot, len))
+        } else if node.slots != 0 {
+            let (key, len) = Key::first(path, last);
+            Some((self.literal(node, &key, path)?, len))
+        } else {
+            None
+        }
+    }
+
+    /// The literal child of a node for a segment, of which `key` was made; `text` begins with the segment.
+    #[inline(always)]
+    pub(crate) fn literal(&self, node: &Node, key: &Key, text: &[u8]) -> Option<&Slot> {
+        let mut index = node.slots as usize + key.slot(node.multiplier, node.shift.into());
         loop {
             let slot = self.slots.get(index)?;
-            if slot.key == *key && slot.child != 0 && (key.len <= Key::SHORT || self.same_beyond(slot, segment)) {
+            if slot.key == *key && (key.len <= Key::SHORT || self.same_beyond(slot, text)) {
                 return Some(slot);
             }
             if !slot.more {
@@ -108,14 +142,17 @@ impl Arena {
     }
 
     #[cold]
-    fn same_beyond(&self, slot: &Slot, segment: &[u8]) -> bool {
-        let own = self.pool.get(slot.pool as usize..).unwrap_or_default();
-        segment.get(Key::SHORT as usize..).is_some_and(|beyond| own.starts_with(beyond))
+    #[inline(never)]
+    fn same_beyond(&self, slot: &Slot, text: &[u8]) -> bool {
+        let (short, len, pool) = (Key::SHORT as usize, slot.key.len as usize, slot.pool as usize);
+        let own = self.pool.get(pool..pool + (len - short));
+        own.is_some() && own == text.get(short..len)
     }
 }
 
 impl Leaf {
     #[cold]
+    #[inline(never)]
     fn unusual(&self, method: MethodId) -> u32 {
         self.others.iter().find(|(own, _)| *own == method).map_or(self.any, |(_, route)| route + 1)
     }

@@ -43,7 +43,8 @@ impl<T> Builder<T> {
     }
 
     fn check(&self, pattern: &Pattern, site: &'static Location<'static>) -> Result<(), Conflict> {
-        let met = self.tree.meeting(pattern).into_iter().map(|route| &self.entries[route as usize]);
+        let method = pattern.method().map(|method| self.methods.id(method));
+        let met = self.tree.meeting(pattern, method).into_iter().map(|route| &self.entries[route as usize]);
         let clashes: Vec<_> = met
             .filter(|entry| pattern.conflicts_with(&entry.pattern))
             .map(|entry| Clash::new(pattern, &entry.pattern, entry.site))
@@ -72,12 +73,14 @@ impl<T> Builder<T> {
     }
 
     /// Puts another value in the place of each.
-    pub(crate) fn map_values(&mut self, mut map: impl FnMut(&Entry<T>) -> T) {
-        for entry in &mut self.entries {
-            let value = map(entry);
+    pub(crate) fn map_values(&mut self, mut map: impl FnMut(&T) -> T) {
+        let mut mapped = |entry: &Arc<Entry<T>>| {
+            let value = map(&entry.value);
             let (pattern, route) = (entry.pattern.clone(), Arc::clone(&entry.route));
-            *entry = Arc::new(Entry { pattern, route, site: entry.site, value });
-        }
+            Arc::new(Entry { pattern, route, site: entry.site, value })
+        };
+        // All of them before any takes its place, because `map` may panic.
+        self.entries = self.entries.iter().map(&mut mapped).collect();
     }
 
     /// The immutable form of all that is registered.

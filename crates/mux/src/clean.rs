@@ -100,10 +100,22 @@ pub(crate) fn escape_segment(bytes: &[u8]) -> String {
     spelled
 }
 
+/// Whether no path with this segment before its end is clean.
+#[inline(always)]
+pub(crate) fn makes_unclean(segment: &[u8]) -> bool {
+    matches!(segment, [] | [b'.'] | [b'.', b'.'])
+}
+
 /// Whether a segment is text that stands for itself: not empty, no dots, nothing escaped and nothing that should be.
 #[inline]
 pub(crate) fn is_plain_segment(segment: &[u8]) -> bool {
-    !matches!(segment, b"" | b"." | b"..") && segment.iter().all(|&byte| PLAIN[usize::from(byte)])
+    !makes_unclean(segment) && segment.iter().all(|&byte| PLAIN[usize::from(byte)])
+}
+
+/// How many plain bytes a text begins with. A slash is none.
+#[inline(always)]
+pub(crate) fn plain_len(text: &[u8]) -> usize {
+    text.iter().position(|&byte| !PLAIN[usize::from(byte)]).unwrap_or(text.len())
 }
 
 /// Whether all of a path from its first slash is clean, unescaped text, a final slash included.
@@ -112,7 +124,7 @@ pub(crate) fn is_plain_path(path: &[u8]) -> bool {
     let mut start = 0;
     for (at, &byte) in rest.iter().enumerate() {
         if !PLAIN[usize::from(byte)] {
-            if byte != b'/' || matches!(rest[start..at], [] | [b'.'] | [b'.', b'.']) {
+            if byte != b'/' || makes_unclean(&rest[start..at]) {
                 return false;
             }
             start = at + 1;

@@ -3,7 +3,7 @@
 use crate::arena::{Arena, Leaf, Node, Slot};
 use crate::clean;
 use crate::key::Key;
-use crate::methods::{KNOWN, MethodId};
+use crate::methods::{KNOWN, MethodId, MethodMask};
 use crate::tree::{self, NodeId, RouteId, Tree};
 
 impl Arena {
@@ -13,7 +13,7 @@ impl Arena {
             tree,
             arena: Arena {
                 nodes: vec![Node::default()],
-                slots: vec![Slot::default(); 2],
+                slots: vec![Slot::FREE; 2],
                 leaves: vec![Leaf::default()],
                 pool: Vec::new(),
                 hosts: Vec::new(),
@@ -21,12 +21,13 @@ impl Arena {
                 max_visits: 0,
             },
             order: vec![NONE],
+            wilds: vec![0],
         };
         freezer.arena.nodes[0].shift = 63;
         let mut roots: Vec<_> = tree.roots().collect();
         roots.sort_unstable();
         for (host, root) in roots {
-            let id = freezer.number(root);
+            let id = freezer.number(root, 0);
             match host {
                 "" => freezer.arena.any_host = id,
                 host => freezer.arena.hosts.push((host.into(), id)),
@@ -44,12 +45,15 @@ struct Freezer<'t> {
     arena: Arena,
     /// The tree's node for each node of the arena.
     order: Vec<NodeId>,
+    /// For each of them, how many wildcards lead to it.
+    wilds: Vec<u32>,
 }
 
 impl Freezer<'_> {
     /// The number that a tree's node will have.
-    fn number(&mut self, id: NodeId) -> u32 {
+    fn number(&mut self, id: NodeId, wilds: u32) -> u32 {
         self.order.push(id);
+        self.wilds.push(wilds);
         u32::try_from(self.order.len() - 1).expect("memory ends before the node numbers do")
     }
 
@@ -58,17 +62,19 @@ impl Freezer<'_> {
         let mut next = 1;
         while let Some(id) = self.order.get(next) {
             let from = tree.node(*id);
-            let mut node = Node { shift: 63, ..Node::default() };
+            let wilds_above = self.wilds[next];
+            let mut node = Node { shift: 63, wilds_above, ..Node::default() };
             if !from.literals.is_empty() {
                 let mut literals: Vec<_> = from.literals.iter().map(|(literal, child)| (&**literal, *child)).collect();
                 literals.sort_unstable();
-                let slots: Vec<_> = literals.into_iter().map(|(literal, child)| self.slot(literal, child)).collect();
+                let slots: Vec<_> =
+                    literals.into_iter().map(|(literal, child)| self.slot(literal, child, wilds_above)).collect();
                 let table = Table::of(&slots);
-                (node.multiplier, node.shift) = (table.multiplier, table.shift);
+                (node.multiplier, node.shift, node.single) = (table.multiplier, table.shift, slots.len() == 1);
                 node.slots = u32::try_from(self.arena.slots.len()).expect("memory ends before the slot numbers do");
                 self.arena.slots.extend(table.slots);
             }
-            node.wild = from.wild.map_or(0, |child| self.number(child));
+            node.wild = from.wild.map_or(0, |child| self.number(child, wilds_above + 1));
             node.leaf = self.leaf(&from.leaf);
             node.end = self.leaf(&from.end);
             node.rest = self.leaf(&from.rest);
@@ -77,11 +83,11 @@ impl Freezer<'_> {
         }
     }
 
-    fn slot(&mut self, literal: &[u8], child: NodeId) -> Slot {
+    fn slot(&mut self, literal: &[u8], child: NodeId, wilds_above: u32) -> Slot {
         let pool = u32::try_from(self.arena.pool.len()).expect("memory ends before the pool's offsets do");
         self.arena.pool.extend(literal.iter().skip(Key::SHORT as usize));
         let odd = !clean::is_plain_segment(literal);
-        Slot { key: Key::of(literal), child: self.number(child), pool, odd, more: false }
+        Slot { key: Key::of(literal), child: self.number(child, wilds_above), pool, odd, more: false }
     }
 
     fn leaf(&mut self, from: &tree::Leaf) -> u32 {
@@ -94,9 +100,9 @@ impl Freezer<'_> {
             *place = stored(from.pick(method));
         }
         for (method, route) in &from.by_method {
-            leaf.allow.insert(*method);
+            leaf.allow |= MethodMask::of(*method);
             if *method == MethodId::GET {
-                leaf.allow.insert(MethodId::HEAD);
+                leaf.allow |= MethodMask::of(MethodId::HEAD);
             }
             if method.index() >= KNOWN.len() {
                 leaf.others.push((*method, *route));
@@ -110,17 +116,21 @@ impl Freezer<'_> {
 /// A hash table of literal children: as few slots as free it of collisions, or, when there are many children, short runs.
 struct Table {
     multiplier: u64,
-    shift: u32,
+    shift: u8,
     slots: Vec<Slot>,
 }
 
 impl Table {
     fn of(children: &[Slot]) -> Self {
+        if let [only] = children {
+            // The second slot is free, and where a multiplier of 0 leads is the first.
+            return Table { multiplier: 0, shift: 63, slots: vec![*only, Slot::FREE] };
+        }
         let fewest = children.len().next_power_of_two().max(2);
         if children.len() <= PERFECT_UP_TO {
             let mut size = fewest;
             while size <= fewest * GROWTH {
-                let shift = 64 - size.trailing_zeros();
+                let shift = shift_for(size);
                 if let Some(multiplier) = multipliers().take(TRIES).find(|m| is_perfect(children, *m, shift, size)) {
                     return Table::fill(children, multiplier, shift);
                 }
@@ -128,19 +138,19 @@ impl Table {
             }
         }
         let multiplier = multipliers().next().unwrap_or(1);
-        Table::fill(children, multiplier, 64 - (fewest * 2).trailing_zeros())
+        Table::fill(children, multiplier, shift_for(fewest * 2))
     }
 
-    fn fill(children: &[Slot], multiplier: u64, shift: u32) -> Self {
-        let mut slots = vec![Slot::default(); 1 << (64 - shift)];
+    fn fill(children: &[Slot], multiplier: u64, shift: u8) -> Self {
+        let mut slots = vec![Slot::FREE; 1 << (64 - shift)];
         for child in children {
-            let mut index = child.key.slot(multiplier, shift);
+            let mut index = child.key.slot(multiplier, shift.into());
             while slots.get(index).is_some_and(|slot| slot.child != 0) {
                 slots[index].more = true;
                 index += 1;
             }
             if index == slots.len() {
-                slots.push(Slot::default());
+                slots.push(Slot::FREE);
             }
             // A slot keeps what was said about it while it was free: nothing, since marks stand only on slots that are taken.
             slots[index] = *child;
@@ -149,9 +159,14 @@ impl Table {
     }
 }
 
-fn is_perfect(children: &[Slot], multiplier: u64, shift: u32, size: usize) -> bool {
+fn is_perfect(children: &[Slot], multiplier: u64, shift: u8, size: usize) -> bool {
     let mut taken = vec![false; size];
-    children.iter().all(|child| !std::mem::replace(&mut taken[child.key.slot(multiplier, shift)], true))
+    children.iter().all(|child| !std::mem::replace(&mut taken[child.key.slot(multiplier, shift.into())], true))
+}
+
+/// How far a product is shifted to number the slots of a table, of which the size is a power of two from 2 on.
+fn shift_for(size: usize) -> u8 {
+    u8::try_from(size.leading_zeros() + 1).unwrap_or(63)
 }
 
 /// Odd numbers with no pattern to them (the SplitMix64 sequence), the same ones every time.
@@ -187,3 +202,71 @@ const PERFECT_UP_TO: usize = 64;
 /// How many multipliers are tried at each size of a table, and how far the size may grow for lack of one.
 const TRIES: usize = 32;
 const GROWTH: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::last_word;
+    use crate::pattern::Pattern;
+
+    fn arena(patterns: &[String]) -> Arena {
+        let mut tree = Tree::default();
+        for (route, pattern) in (0..).zip(patterns) {
+            tree.insert(&pattern.parse::<Pattern>().unwrap(), None, route);
+        }
+        Arena::freeze(&tree)
+    }
+
+    /// Which of the literals below the root a segment leads to, by both ways of reading it.
+    fn child(arena: &Arena, segment: &[u8]) -> Option<u32> {
+        let root = arena.node(arena.any_host);
+        let close = arena.literal(root, &Key::of(segment), segment).map(|slot| slot.child);
+        let quick = arena.first_literal(root, segment, last_word(segment)).map(|(slot, _)| slot.child);
+        assert_eq!(close, quick, "{}", String::from_utf8_lossy(segment));
+        close
+    }
+
+    #[test]
+    fn every_literal_is_found_in_tables_of_every_size() {
+        for count in [1, 2, 3, 27, 64, 65, 1000] {
+            let literals: Vec<_> = (0..count).map(|n| format!("{n:x}").repeat(1 + n % 30)).collect();
+            let arena = arena(&literals.iter().map(|literal| format!("/{literal}")).collect::<Vec<_>>());
+            let mut found: Vec<_> = literals.iter().map(|literal| child(&arena, literal.as_bytes()).unwrap()).collect();
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!(found.len(), count);
+            for other in ["", "x", "0x", "00000000000000000000000000000000000x"] {
+                assert_eq!(child(&arena, other.as_bytes()), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_segment_with_the_key_of_a_literal_is_not_taken_for_it() {
+        // The fold of what lies past sixteen bytes can be undone, so that a client can make a segment with any key.
+        let literal = *b"0123456789abcdefABCDEFGHIJKLMNOP";
+        let state = Key::of(&literal[..24]).tail;
+        let mut forged = literal;
+        forged[16] = b'X';
+        let forged_state = Key::of(&forged[..24]).tail;
+        for (at, byte) in forged[24..].iter_mut().enumerate() {
+            *byte ^= (state.rotate_left(5) ^ forged_state.rotate_left(5)).to_le_bytes()[at];
+        }
+        assert_eq!(Key::of(&forged), Key::of(&literal), "the forgery has worked");
+        let text = String::from_utf8(literal.to_vec()).unwrap();
+        for others in [vec![], vec!["/other".to_owned()]] {
+            let arena = arena(&[vec![format!("/{text}")], others].concat());
+            assert!(child(&arena, &literal).is_some());
+            assert_eq!(child(&arena, &forged), None);
+        }
+    }
+
+    #[test]
+    fn visits_are_bounded_by_the_overlap_of_patterns() {
+        let visits =
+            |patterns: &[&str]| arena(&patterns.iter().map(ToString::to_string).collect::<Vec<_>>()).max_visits;
+        assert_eq!(visits(&["/a/{x}/b", "/c/d"]), 4);
+        assert_eq!(visits(&["/a/{x}/b", "/{x}/c/d", "/"]), 7);
+        assert_eq!(visits(&["h.test/a", "/b/c"]), 5);
+    }
+}

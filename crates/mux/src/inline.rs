@@ -1,6 +1,6 @@
-//! A list that keeps its first few items in place, so that a short one needs no memory of its own.
+//! A stack that keeps its first few items in place, so that a short one needs no memory of its own.
 
-/// Items in order: the first `N` in place, further ones on the heap.
+/// Items, the last one on top: the first `N` in place, further ones on the heap.
 #[derive(Clone, Debug)]
 pub(crate) struct InlineVec<T, const N: usize> {
     len: usize,
@@ -9,13 +9,9 @@ pub(crate) struct InlineVec<T, const N: usize> {
 }
 
 impl<T: Copy + Default, const N: usize> InlineVec<T, N> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         InlineVec { len: 0, first: [T::default(); N], more: Vec::new() }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     #[inline]
@@ -41,19 +37,6 @@ impl<T: Copy + Default, const N: usize> InlineVec<T, N> {
             None => self.more.pop(),
         }
     }
-
-    /// Forgets all but the first `len` items.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.more.truncate(len.saturating_sub(N));
-        self.len = self.len.min(len);
-    }
-
-    pub(crate) fn get(&self, index: usize) -> Option<T> {
-        if index >= self.len {
-            return None;
-        }
-        self.first.get(index).or_else(|| self.more.get(index - N)).copied()
-    }
 }
 
 #[cfg(test)]
@@ -64,11 +47,9 @@ mod tests {
     fn items_past_the_first_few_are_kept() {
         let mut list = InlineVec::<u32, 2>::new();
         (0..5).for_each(|n| list.push(n));
-        assert_eq!((list.get(1), list.get(4), list.get(5)), (Some(1), Some(4), None));
         assert_eq!(list.pop(), Some(4));
-        list.truncate(3);
-        assert_eq!((list.get(2), list.get(3), list.len()), (Some(2), None, 3));
         list.push(9);
-        assert_eq!((list.get(3), list.pop(), list.pop(), list.pop()), (Some(9), Some(9), Some(2), Some(1)));
+        let all: Vec<_> = std::iter::from_fn(|| list.pop()).collect();
+        assert_eq!(all, [9, 3, 2, 1, 0]);
     }
 }

@@ -14,17 +14,24 @@ mod witness;
 
 mod arena;
 mod builder;
+mod explain;
 mod freeze;
 mod inline;
 mod key;
 mod lookup;
 mod matched;
 mod methods;
+mod quick;
+mod reach;
 mod router;
+mod spans;
 mod table;
 mod tree;
 
+mod answers;
+mod mount;
 mod serve_mux;
+mod service;
 
 pub use conflict::{Clash, Conflict, InsertError};
 pub use matched::{Allowed, Found, Match, Redirect, Value};
@@ -32,4 +39,5 @@ pub use pattern::{Pattern, PatternError, PatternFault};
 pub use relation::Relation;
 pub use router::{Frozen, Router};
 pub use serve_mux::{ServeMux, default_serve_mux};
+pub use service::{RouteService, ServiceFuture, ServiceHandler};
 pub use witness::Witness;

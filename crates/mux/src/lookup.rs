@@ -1,41 +1,37 @@
-//! The walk: one pass over the path that finds the match, the allowed methods and the slash redirect.
+//! The full walk: one pass over the path that finds the match, the allowed methods and the slash redirect.
 //!
 //! The path goes first and the method last. That is right because of the conflict rule: of two patterns that match one request
 //! one is narrower in both, so the narrowest path that takes the method is the narrowest pattern. A walk that finds nothing has
 //! seen every pattern that the path matches, and so all methods that are allowed.
 //!
 //! At each node the literal child is tried before the wildcard child, and that before the rest. Where one leads nowhere the walk
-//! comes back for the next. A node has one way in, so no walk visits one twice, whatever the path: `Arena::max_visits` bounds
-//! it.
+//! comes back for the next. A node has one way in, so no walk visits one twice, whatever the path: `Arena::max_visits` is the
+//! bound.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
 use crate::arena::{Arena, Node};
-use crate::clean::is_plain_segment;
 use crate::inline::InlineVec;
-use crate::key::{Key, Segments};
-use crate::methods::{MethodId, MethodSet};
+use crate::key::Key;
+use crate::methods::{MethodId, MethodMask};
+use crate::spans::Spans;
 use crate::tree::RouteId;
 
-/// Where in the path the values of wildcards lie, in the pattern's order.
-pub(crate) type Spans = InlineVec<(u32, u32), 8>;
-
-/// What a walk has found.
+/// What a lookup has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A pattern takes the request.
-    Found(RouteId, Spans),
+    /// A pattern takes the request. The values of its wildcards are where the lookup was told to leave them.
+    Found(RouteId),
     /// None does so better than this one, to which a final slash leads.
     Slash(RouteId),
     /// None takes the method; these methods would be taken, perhaps none.
-    Miss(MethodSet),
-    /// The path must be read closely: it is not clean, or holds escapes or bytes that should be escaped.
-    Odd,
+    Miss(MethodMask),
 }
 
-/// A request as the walk takes it: `path` begins with a slash or is empty.
-#[derive(Clone, Copy)]
+/// A request as a lookup takes it: `path` begins with a slash or is empty.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) method: MethodId,
     pub(crate) host: &'a str,
@@ -46,159 +42,120 @@ pub(crate) struct Query<'a> {
 
 /// Looks a request up: among the host's patterns first, then among those of every host.
 ///
-/// A `CLOSE` reading decodes segments, takes empty and dot segments for what they are, and never says [`Outcome::Odd`].
-/// Otherwise segments are compared as they stand.
-pub(crate) fn lookup<const CLOSE: bool>(arena: &Arena, query: Query<'_>) -> Outcome {
-    Walk::<CLOSE>::new(arena, query).run()
+/// Segments are decoded. Empty and dot segments are taken for what they are.
+pub(crate) fn lookup(arena: &Arena, query: Query<'_>, spans: &mut Spans) -> Outcome {
+    let path = query.path.as_bytes();
+    let walk = Walk { arena, query, path, spans, resume: InlineVec::new(), slash: None, allowed: MethodMask::NONE };
+    walk.run()
 }
 
-struct Walk<'a, const CLOSE: bool> {
+struct Walk<'a> {
     arena: &'a Arena,
     query: Query<'a>,
     path: &'a [u8],
-    segments: Segments<'a>,
-    spans: Spans,
+    spans: &'a mut Spans,
     /// Where to go on when the way taken leads nowhere.
     resume: InlineVec<Resume, 8>,
     slash: Option<RouteId>,
-    allowed: MethodSet,
-    visits: usize,
+    allowed: MethodMask,
 }
 
 /// A node with ways not tried yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Resume {
     node: u32,
-    /// Where the segment after the node begins, and ends.
-    start: u32,
-    end: u32,
-    spans: u32,
-    /// Whether the wildcard has been tried too, so that only the rest is left.
+    /// The segment after the node.
+    start: usize,
+    end: usize,
+    /// Whether the wildcard has been tried too.
     only_rest: bool,
 }
 
 /// What became of one way.
 enum Way {
-    Found { route: RouteId, exact: bool },
+    Exact(RouteId),
+    Rest(RouteId),
     Nothing,
-    Odd,
 }
 
-impl<'a, const CLOSE: bool> Walk<'a, CLOSE> {
-    #[inline]
-    fn new(arena: &'a Arena, query: Query<'a>) -> Self {
-        let path = query.path.as_bytes();
-        Walk {
-            arena,
-            query,
-            path,
-            segments: Segments::new(path),
-            spans: Spans::new(),
-            resume: InlineVec::new(),
-            slash: None,
-            allowed: MethodSet::default(),
-            visits: 0,
-        }
-    }
-
-    #[inline]
+impl Walk<'_> {
     fn run(mut self) -> Outcome {
-        let own = if self.query.host.is_empty() { 0 } else { self.arena.host_root(self.query.host) };
+        let own = self.arena.host_root(self.query.host);
         for root in [own, self.arena.any_host] {
             if root == 0 {
                 continue;
             }
             match self.search(root) {
-                Way::Found { route, exact } => {
-                    return match self.slash {
-                        Some(better) if !exact => Outcome::Slash(better),
-                        _ => Outcome::Found(route, self.spans),
-                    };
-                }
-                Way::Odd => return Outcome::Odd,
+                Way::Exact(route) => return Outcome::Found(route),
+                Way::Rest(route) => return self.slash.map_or(Outcome::Found(route), Outcome::Slash),
                 Way::Nothing => {}
             }
         }
-        match self.slash {
-            Some(route) => Outcome::Slash(route),
-            None => Outcome::Miss(self.allowed),
-        }
+        self.slash.map_or(Outcome::Miss(self.allowed), Outcome::Slash)
     }
 
     /// Goes down from a root, and back where a way leads nowhere.
-    #[inline]
     fn search(&mut self, root: u32) -> Way {
         self.spans.truncate(0);
         let mut way = self.descend(root, 0);
         while let Way::Nothing = way {
             let Some(resume) = self.resume.pop() else { break };
-            self.spans.truncate(resume.spans as usize);
             way = self.go_on(resume);
         }
         way
     }
 
     /// Goes down from a node; `at` is where in the path the slash after it stands, or the path's end.
-    #[inline]
     fn descend(&mut self, mut id: u32, mut at: usize) -> Way {
         loop {
-            self.visits += 1;
+            count_visit();
             let node = self.arena.node(id);
-            if at + 1 >= self.path.len() {
+            let start = at + 1;
+            if start >= self.path.len() {
                 return if at == self.path.len() { self.at_end(node) } else { self.at_final_slash(node) };
             }
-            let start = at + 1;
-            let (key, end) = self.segments.at(start);
-            match self.literal(node, &key, &self.path[start..end]) {
-                Literal::Child(child) => {
-                    if node.wild | node.rest != 0 {
-                        self.resume_at(id, start, end, false);
-                    }
-                    (id, at) = (child, end);
-                    continue;
+            let end = self.segment_end(start);
+            if let Some(child) = self.literal(node, start, end) {
+                if node.wild | node.rest != 0 {
+                    self.resume.push(Resume { node: id, start, end, only_rest: false });
                 }
-                Literal::Odd => return Way::Odd,
-                Literal::None => {}
+                (id, at) = (child, end);
+                continue;
             }
-            match self.wild(id, node, start, end) {
-                Ok(Some(child)) => (id, at) = (child, end),
-                Ok(None) => return self.rest(node, start),
-                Err(odd) => return odd,
+            match self.wild(id, start, end) {
+                Some(child) => (id, at) = (child, end),
+                None => return self.rest(node, start),
             }
         }
     }
 
     /// Tries the next way of a node of which the literal child, at least, led nowhere.
-    #[cold]
     fn go_on(&mut self, resume: Resume) -> Way {
-        let Resume { node: id, start, end, only_rest, .. } = resume;
+        let Resume { node: id, start, end, only_rest } = resume;
         let node = self.arena.node(id);
-        if !only_rest {
-            match self.wild(id, node, start as usize, end as usize) {
-                Ok(Some(child)) => return self.descend(child, end as usize),
-                Ok(None) => {}
-                Err(odd) => return odd,
-            }
-        }
-        self.rest(node, start as usize)
-    }
-
-    #[inline]
-    fn literal(&self, node: &Node, key: &Key, segment: &[u8]) -> Literal {
-        if CLOSE && segment.contains(&b'%') {
-            return self.escaped_literal(node, segment);
-        }
-        match self.arena.literal(node, key, segment) {
-            Some(slot) if !CLOSE && slot.odd => Literal::Odd,
-            Some(slot) => Literal::Child(slot.child),
-            None => Literal::None,
+        self.spans.truncate(node.wilds_above as usize);
+        let wild = if only_rest { None } else { self.wild(id, start, end) };
+        match wild {
+            Some(child) => self.descend(child, end),
+            None => self.rest(node, start),
         }
     }
 
-    /// The literal child for a segment with escapes. A segment of usual length is decoded in place.
-    fn escaped_literal(&self, node: &Node, segment: &[u8]) -> Literal {
+    fn segment_end(&self, start: usize) -> usize {
+        let rest = self.path.get(start..).unwrap_or_default();
+        start + rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())
+    }
+
+    /// The literal child for a segment. One with escapes is decoded, in place if it has a usual length.
+    fn literal(&self, node: &Node, start: usize, end: usize) -> Option<u32> {
+        if node.slots == 0 {
+            return None;
+        }
+        let segment = self.path.get(start..end).unwrap_or_default();
         let mut room = [0; 256];
-        let decoded: Cow<'_, [u8]> = if segment.len() <= room.len() {
+        let decoded: Cow<'_, [u8]> = if !segment.contains(&b'%') {
+            Cow::Borrowed(segment)
+        } else if segment.len() <= room.len() {
             let mut len = 0;
             for (place, byte) in room.iter_mut().zip(percent_decode(segment)) {
                 *place = byte;
@@ -208,56 +165,43 @@ impl<'a, const CLOSE: bool> Walk<'a, CLOSE> {
         } else {
             percent_decode(segment).into()
         };
-        let slot = self.arena.literal(node, &Key::of(&decoded), &decoded);
-        slot.map_or(Literal::None, |slot| Literal::Child(slot.child))
+        self.arena.literal(node, &Key::of(&decoded), &decoded).map(|slot| slot.child)
     }
 
     /// The wildcard child, if there is one and it takes the segment, which is then a value.
-    #[inline]
-    fn wild(&mut self, id: u32, node: &Node, start: usize, end: usize) -> Result<Option<u32>, Way> {
-        if node.wild == 0 || (CLOSE && start == end) {
-            return Ok(None);
-        }
-        if !CLOSE && !is_plain_segment(&self.path[start..end]) {
-            return Err(Way::Odd);
+    fn wild(&mut self, id: u32, start: usize, end: usize) -> Option<u32> {
+        let node = self.arena.node(id);
+        if node.wild == 0 || start == end {
+            return None;
         }
         if node.rest != 0 {
-            self.resume_at(id, start, end, true);
+            self.resume.push(Resume { node: id, start, end, only_rest: true });
         }
-        self.spans.push((narrow(start), narrow(end)));
-        Ok(Some(node.wild))
+        self.spans.push(start, end);
+        Some(node.wild)
     }
 
-    /// The rest of a node, which takes all from `start`. Whether that is plain is found out when all else has failed.
-    #[inline]
+    /// The rest of a node, which takes all from `start`.
     fn rest(&mut self, node: &Node, start: usize) -> Way {
-        if node.rest == 0 {
-            return Way::Nothing;
-        }
-        if !CLOSE && !crate::clean::is_plain_path(&self.path[start - 1..]) {
-            return Way::Odd;
-        }
         match self.pick(node.rest) {
             Some(route) => {
-                self.spans.push((narrow(start), narrow(self.path.len())));
-                Way::Found { route, exact: false }
+                self.spans.push(start, self.path.len());
+                Way::Rest(route)
             }
             None => Way::Nothing,
         }
     }
 
     /// The path ends without a slash.
-    #[inline]
     fn at_end(&mut self, node: &Node) -> Way {
         if let Some(route) = self.pick(node.leaf) {
-            return Way::Found { route, exact: true };
+            return Way::Exact(route);
         }
         if self.query.slash {
             let slash = self.pick(node.end).or_else(|| self.pick(node.rest));
             self.slash = self.slash.or(slash);
         } else {
-            self.allow(node.end);
-            self.allow(node.rest);
+            self.allowed |= self.arena.allow(node.end) | self.arena.allow(node.rest);
         }
         Way::Nothing
     }
@@ -265,47 +209,74 @@ impl<'a, const CLOSE: bool> Walk<'a, CLOSE> {
     /// The path ends in a slash.
     fn at_final_slash(&mut self, node: &Node) -> Way {
         if let Some(route) = self.pick(node.end) {
-            return Way::Found { route, exact: true };
+            return Way::Exact(route);
         }
         match self.pick(node.rest) {
             Some(route) => {
-                self.spans.push((narrow(self.path.len()), narrow(self.path.len())));
-                Way::Found { route, exact: true }
+                self.spans.push(self.path.len(), self.path.len());
+                Way::Exact(route)
             }
             None => Way::Nothing,
         }
     }
 
     /// The pattern of a leaf that takes the method. If none does, the leaf's methods are allowed.
-    #[inline]
     fn pick(&mut self, leaf: u32) -> Option<RouteId> {
         let found = self.arena.pick(leaf, self.query.method);
         if found.is_none() {
-            self.allow(leaf);
+            self.allowed |= self.arena.allow(leaf);
         }
         found
     }
-
-    #[inline]
-    fn allow(&mut self, leaf: u32) {
-        self.allowed.extend(&self.arena.leaves[leaf as usize].allow);
-    }
-
-    fn resume_at(&mut self, node: u32, start: usize, end: usize, only_rest: bool) {
-        let spans = narrow(self.spans.len());
-        self.resume.push(Resume { node, start: narrow(start), end: narrow(end), spans, only_rest });
-    }
 }
 
-/// What a node has for a segment among its literal children.
-enum Literal {
-    Child(u32),
-    None,
-    Odd,
+#[cfg(not(test))]
+#[inline(always)]
+fn count_visit() {}
+
+#[cfg(test)]
+fn count_visit() {
+    tests::VISITS.with(|visits| visits.set(visits.get() + 1));
 }
 
-/// An offset in a path. Paths of 4 GiB and more are refused before the walk.
-#[inline]
-fn narrow(offset: usize) -> u32 {
-    u32::try_from(offset).unwrap_or(u32::MAX)
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::builder::Builder;
+
+    thread_local! {
+        /// How many nodes this thread has visited, so that tests can count work rather than time it.
+        pub(super) static VISITS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn no_walk_visits_more_than_the_bound_and_the_worst_one_reaches_it() {
+        // Eight segments, each a literal or a wildcard, in every combination.
+        let mut builder = Builder::new();
+        for mask in 0..1 << 8 {
+            let segments = (0..8).map(|at| if mask >> at & 1 == 0 { "/a".to_owned() } else { format!("/{{x{at}}}") });
+            let pattern: String = segments.chain([format!("/end{mask}")]).collect();
+            builder.insert(&pattern, (), std::panic::Location::caller()).unwrap();
+        }
+        let table = builder.table();
+        let bound = table.arena().max_visits;
+        let visits = |path: &str| {
+            VISITS.set(0);
+            let query = Query { method: MethodId::GET, host: "", path, slash: true };
+            let outcome = lookup(table.arena(), query, &mut Spans::default());
+            (VISITS.get(), matches!(outcome, Outcome::Found(_)))
+        };
+        let worst = "/a".repeat(8);
+        assert_eq!(
+            visits(&format!("{worst}/end255")),
+            ((1 << 9) - 1 + 1, true),
+            "all nodes, and the end of the last one"
+        );
+        assert_eq!(visits(&format!("{worst}/none")), ((1 << 9) - 1, false));
+        assert_eq!(visits(&"/b".repeat(8)), (9, false));
+        assert_eq!(visits(&"/a".repeat(100_000)), ((1 << 9) - 1, false), "the path's length does not count");
+        assert_eq!(bound, (1 << 9) - 1 + (1 << 8));
+    }
 }

@@ -9,10 +9,11 @@ use arc_swap::Guard;
 use percent_encoding::percent_decode_str;
 use roundtrip_types::Route;
 
-use crate::lookup::Spans;
-use crate::methods::MethodSet;
+use crate::lookup::Outcome;
+use crate::methods::MethodMask;
 use crate::pattern::Pattern;
-use crate::table::{Answer, Entry, Table};
+use crate::spans::Spans;
+use crate::table::{Answer, Ask, Entry, Table};
 use crate::tree::RouteId;
 
 /// What a router says about a request: Go's `ServeMux.Handler`, put as a value.
@@ -54,7 +55,7 @@ impl<T> Deref for Held<'_, T> {
 pub struct Found<'a, T> {
     table: Held<'a, T>,
     route: RouteId,
-    path: Cow<'a, str>,
+    asked: &'a str,
     spans: Spans,
 }
 
@@ -69,15 +70,27 @@ pub struct Redirect<'a, T> {
 /// The methods that the path takes.
 pub struct Allowed<'a, T> {
     table: Held<'a, T>,
-    methods: MethodSet,
+    methods: MethodMask,
+    ask: Ask<'a>,
 }
 
 impl<'a, T> Match<'a, T> {
-    pub(crate) fn new(table: Held<'a, T>, answer: Answer<'a>) -> Self {
-        match answer {
-            Answer::Found { route, path, spans } => Match::Found(Found { table, route, path, spans }),
+    /// Looks a request up.
+    #[inline]
+    pub(crate) fn of(table: Held<'a, T>, ask: Ask<'a>) -> Self {
+        let mut spans = Spans::default();
+        match table.quick(&ask, &mut spans) {
+            Ok(route) => Match::Found(Found { table, route, asked: ask.path, spans }),
+            Err(said) => Match::otherwise(table, ask, said, spans),
+        }
+    }
+
+    #[inline(never)]
+    fn otherwise(table: Held<'a, T>, ask: Ask<'a>, said: Option<Outcome>, mut spans: Spans) -> Self {
+        match table.otherwise(&ask, said, &mut spans) {
+            Answer::Found(route) => Match::Found(Found { table, route, asked: ask.path, spans }),
             Answer::Redirect { route, path, slash } => Match::Redirect(Redirect { table, route, path, slash }),
-            Answer::MethodNotAllowed(methods) => Match::MethodNotAllowed(Allowed { table, methods }),
+            Answer::MethodNotAllowed(methods) => Match::MethodNotAllowed(Allowed { table, methods, ask }),
             Answer::NotFound => Match::NotFound,
             Answer::Malformed => Match::Malformed,
         }
@@ -116,7 +129,7 @@ impl<T> Found<'_, T> {
     /// path with these escaped.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        self.spans.path().unwrap_or(self.asked)
     }
 
     /// The value of the wildcard `name`; `None` if the pattern has no such wildcard.
@@ -138,8 +151,7 @@ impl<T> Found<'_, T> {
     }
 
     fn nth(&self, index: usize) -> Value<'_> {
-        let (start, end) = self.spans.get(index).unwrap_or_default();
-        Value(self.path.get(start as usize..end as usize).unwrap_or_default())
+        Value(self.spans.get(index).and_then(|span| self.path().get(span)).unwrap_or_default())
     }
 
     fn entry(&self) -> &Entry<T> {
@@ -149,8 +161,7 @@ impl<T> Found<'_, T> {
 
 /// The byte ranges of a route's values. A final slash leaves a span that has no name, and so no value.
 pub(crate) fn ranges(spans: &Spans, route: &Route) -> impl Iterator<Item = Range<usize>> {
-    let named = (0..route.names().len()).filter_map(|index| spans.get(index));
-    named.map(|(start, end)| start as usize..end as usize)
+    (0..route.names().len()).filter_map(|index| spans.get(index))
 }
 
 /// The value of a wildcard: a part of the request's path, still escaped.
@@ -197,7 +208,7 @@ impl<T> Allowed<'_, T> {
     /// The methods, sorted. `HEAD` is among them wherever `GET` is, and so are those that a final slash would lead to.
     #[must_use]
     pub fn methods(&self) -> Vec<&str> {
-        self.table.methods().names(&self.methods)
+        self.table.allowed(self.methods, &self.ask)
     }
 }
 

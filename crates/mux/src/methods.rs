@@ -1,6 +1,6 @@
 //! Methods as small numbers, and sets of them.
 
-use std::fmt;
+use std::ops::{BitAnd, BitOr, BitOrAssign};
 
 /// The number of a method in one router. The nine of RFC 9110 and RFC 5789 have fixed ones; others get theirs when a pattern
 /// first names them.
@@ -10,6 +10,7 @@ pub(crate) struct MethodId(u32);
 impl MethodId {
     pub(crate) const GET: MethodId = MethodId(0);
     pub(crate) const HEAD: MethodId = MethodId(1);
+    pub(crate) const CONNECT: MethodId = MethodId(5);
     /// A method that no pattern names: only patterns for every method take it.
     pub(crate) const UNNAMED: MethodId = MethodId(u32::MAX);
 
@@ -18,6 +19,7 @@ impl MethodId {
         (0..).take(KNOWN.len()).map(MethodId)
     }
 
+    #[inline]
     pub(crate) fn index(self) -> usize {
         self.0 as usize
     }
@@ -30,6 +32,7 @@ pub(crate) struct Methods {
 }
 
 impl Methods {
+    #[inline]
     pub(crate) fn id(&self, method: &str) -> MethodId {
         match method {
             "GET" => MethodId::GET,
@@ -38,6 +41,7 @@ impl Methods {
         }
     }
 
+    #[inline(never)]
     fn rarer_id(&self, method: &str) -> MethodId {
         let known = KNOWN.iter().position(|known| *known == method);
         let other = || Some(KNOWN.len() + self.others.iter().position(|other| **other == *method)?);
@@ -61,13 +65,6 @@ impl Methods {
             None => self.others.get(id.index() - KNOWN.len()).map_or("", |name| name),
         }
     }
-
-    /// The names of a set, sorted.
-    pub(crate) fn names(&self, set: &MethodSet) -> Vec<&str> {
-        let mut names: Vec<_> = set.iter().map(|id| self.name(id)).collect();
-        names.sort_unstable();
-        names
-    }
 }
 
 fn number(index: usize) -> MethodId {
@@ -77,41 +74,55 @@ fn number(index: usize) -> MethodId {
 /// The methods with fixed numbers, in that order.
 pub(crate) const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// A set of methods: a word for the first 64, so that an ordinary set needs no memory of its own.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct MethodSet {
-    word: u64,
-    more: Vec<MethodId>,
-}
+/// A set of methods in a word: a bit for each of the first, and the top bit for all others together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MethodMask(u64);
 
-impl MethodSet {
-    pub(crate) fn insert(&mut self, id: MethodId) {
-        if id.index() < 64 {
-            self.word |= 1 << id.index();
-        } else if !self.more.contains(&id) {
-            self.more.push(id);
-        }
+impl MethodMask {
+    pub(crate) const NONE: MethodMask = MethodMask(0);
+    /// Every method, named or not.
+    pub(crate) const ALL: MethodMask = MethodMask(u64::MAX);
+    /// Some method that has no bit of its own.
+    pub(crate) const OTHERS: MethodMask = MethodMask(1 << 63);
+
+    pub(crate) fn of(method: MethodId) -> Self {
+        MethodMask(1 << method.index().min(63))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.word == 0 && self.more.is_empty()
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
-    #[inline]
-    pub(crate) fn extend(&mut self, other: &MethodSet) {
-        self.word |= other.word;
-        other.more.iter().for_each(|id| self.insert(*id));
+    /// Whether the set has a method that has no bit of its own.
+    pub(crate) fn has_others(self) -> bool {
+        self.0 & Self::OTHERS.0 != 0
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = MethodId> {
-        let word = self.word;
-        (0..64).filter(move |bit| word & (1 << bit) != 0).map(MethodId).chain(self.more.iter().copied())
+    /// The methods that have a bit of their own.
+    pub(crate) fn iter(self) -> impl Iterator<Item = MethodId> {
+        (0..63).filter(move |bit| self.0 & (1 << bit) != 0).map(MethodId)
     }
 }
 
-impl fmt::Debug for MethodSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
+impl BitAnd for MethodMask {
+    type Output = Self;
+
+    fn bitand(self, other: Self) -> Self {
+        MethodMask(self.0 & other.0)
+    }
+}
+
+impl BitOr for MethodMask {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        MethodMask(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for MethodMask {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
     }
 }
 
@@ -123,12 +134,10 @@ mod tests {
     fn methods_of_any_name_and_number_are_told_apart() {
         let mut methods = Methods::default();
         let ids: Vec<_> = (0..100).map(|n| methods.intern(&format!("M{n}"))).collect();
-        let mut set = MethodSet::default();
-        ids.iter().rev().step_by(2).for_each(|id| set.insert(*id));
-
         assert_eq!(methods.name(ids[99]), "M99");
         assert_eq!(methods.id("M99"), ids[99]);
-        assert_eq!(methods.id("get"), MethodId::UNNAMED);
-        assert_eq!(methods.names(&set).len(), 50);
+        assert_eq!((methods.id("get"), methods.id("CONNECT")), (MethodId::UNNAMED, MethodId::CONNECT));
+        let mask = MethodMask::of(ids[3]) | MethodMask::of(ids[99]);
+        assert_eq!((mask.iter().collect::<Vec<_>>(), mask.has_others()), (vec![ids[3]], true));
     }
 }

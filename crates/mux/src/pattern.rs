@@ -151,7 +151,12 @@ pub struct PatternError {
 }
 
 impl PatternError {
-    /// The byte offset at which the fault stands; `None` only for the empty pattern.
+    /// A fault that lies in how two texts were put together.
+    pub(crate) fn whole(pattern: &str, reason: PatternFault) -> Self {
+        PatternError { pattern: pattern.into(), offset: None, reason }
+    }
+
+    /// The byte offset at which the fault stands; `None` for the empty pattern and for faults of a mount's prefix.
     ///
     /// As in Go, a fault of a segment is put where the segment begins, a fault of the host and an unclean path where the host
     /// and the path would begin after a single blank.
@@ -227,6 +232,10 @@ pub enum PatternFault {
     BadWildcardName,
     /// A wildcard's name is used twice.
     DuplicateWildcardName,
+    /// The prefix of a mount has a method, or another blank.
+    MethodInPrefix,
+    /// Both the prefix of a mount and a pattern below it name a host.
+    TwoHosts,
 }
 
 impl fmt::Display for PatternFault {
@@ -249,6 +258,8 @@ impl fmt::Display for PatternFault {
                 "a wildcard's name is letters, digits and underscores, and does not begin with a digit"
             }
             PatternFault::DuplicateWildcardName => "the wildcard's name is used twice",
+            PatternFault::MethodInPrefix => "a prefix is a host and a path, without a method or blanks",
+            PatternFault::TwoHosts => "the prefix and the pattern below it both name a host",
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::builder::Builder;
 use crate::conflict::InsertError;
 use crate::matched::{Held, Match};
 use crate::pattern::Pattern;
-use crate::table::{Entry, Table};
+use crate::table::{Ask, Entry, Table};
 
 /// Values registered under patterns, and the rule that finds the one for a request: Go's `ServeMux` without HTTP.
 ///
@@ -87,10 +87,9 @@ impl<T> Router<T> {
     ///
     /// The match keeps the table it was found in, so drop it before long if patterns are registered all the time.
     #[must_use]
-    pub fn at<'a>(&'a self, method: &str, host: &str, path: &'a str) -> Match<'a, T> {
-        let table = self.load();
-        let answer = table.at(method, redirect_host(host, path), host, path);
-        Match::new(Held::Loaded(table), answer)
+    #[inline]
+    pub fn at<'a>(&'a self, method: &'a str, host: &'a str, path: &'a str) -> Match<'a, T> {
+        Match::of(Held::Loaded(self.load()), Ask { method, redirect_host: redirect_host(host, path), host, path })
     }
 
     /// The router as it is now, in a form that later registrations do not change.
@@ -137,7 +136,7 @@ impl<T> Router<T> {
     }
 
     /// Puts another value in the place of each.
-    pub(crate) fn map_values(&self, map: impl FnMut(&Entry<T>) -> T) {
+    pub(crate) fn map_values(&self, map: impl FnMut(&T) -> T) {
         let mut builder = self.builder();
         builder.map_values(map);
         self.table.store(Arc::new(builder.table()));
@@ -173,15 +172,19 @@ pub struct Frozen<T>(Arc<Table<T>>);
 impl<T> Frozen<T> {
     /// Looks a request up, as [`Router::at`] does.
     #[must_use]
-    pub fn at<'a>(&'a self, method: &str, host: &str, path: &'a str) -> Match<'a, T> {
-        let answer = self.0.at(method, redirect_host(host, path), host, path);
-        Match::new(Held::Borrowed(&self.0), answer)
+    #[inline]
+    pub fn at<'a>(&'a self, method: &'a str, host: &'a str, path: &'a str) -> Match<'a, T> {
+        Match::of(Held::Borrowed(&self.0), Ask { method, redirect_host: redirect_host(host, path), host, path })
     }
 
     /// All patterns, in the order of registration.
     #[must_use]
     pub fn patterns(&self) -> impl ExactSizeIterator<Item = &Pattern> {
         self.0.entries().iter().map(|entry| &entry.pattern)
+    }
+
+    pub(crate) fn entries(&self) -> &[Arc<Entry<T>>] {
+        self.0.entries()
     }
 
     /// At most how many places of the table one lookup visits, whatever the path: the bound on its backtracking.

@@ -1,21 +1,24 @@
 //! The request multiplexer: a router of handlers that answers every request.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, LazyLock};
 
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HOST, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Method, StatusCode, Version};
-use roundtrip_types::{Body, BoxHandler, Handler, PathValues, Request, Response};
+use arc_swap::ArcSwapOption;
+use http::StatusCode;
+use http::header::{ALLOW, HOST};
+use http::uri::Authority;
+use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response};
 
+use crate::answers;
 use crate::conflict::InsertError;
-use crate::lookup::Spans;
 use crate::matched::ranges;
+use crate::mount::Prefix;
 use crate::pattern::Pattern;
 use crate::router::Router;
-use crate::table::Answer;
+use crate::service::{RouteService, ServiceHandler};
+use crate::spans::Spans;
+use crate::table::{Answer, Ask};
 
 /// Sends each request to the handler of the most specific pattern that matches it: Go's `http.ServeMux`.
 ///
@@ -29,11 +32,16 @@ use crate::table::Answer;
 /// |---|---|
 /// | path with `//`, `.` or `..` | 307 to the clean path, query kept |
 /// | `/tree`, where only `/tree/` is registered | 307 to `/tree/`, query kept |
-/// | path registered, method not | 405 with `Allow` |
-/// | nothing registered | 404 |
+/// | path registered, method not | 405 with `Allow`; see [`set_method_not_allowed`](ServeMux::set_method_not_allowed) |
+/// | nothing registered | 404; see [`set_not_found`](ServeMux::set_not_found) |
 /// | `*`, or a path with a bad escape | 400 |
 ///
-/// `HEAD` is served by `GET` handlers, unless `HEAD` has its own.
+/// `HEAD` is served by `GET` handlers, unless `HEAD` has its own. The host is that of the URI or else of the `Host` field,
+/// compared byte by byte without its port. CONNECT requests keep an unclean path and the port.
+///
+/// `Differs from Go:` a wildcard never takes an empty segment, not even of a CONNECT request; the segment `%2F` is a value like
+/// any other, and an escaped slash never separates segments; patterns are text, and a literal empty segment matches only an
+/// empty one. Go's mux refuses bad escapes before it looks, its server does so here: the answer is the same 400.
 ///
 /// # Examples
 /// ```
@@ -45,7 +53,14 @@ use crate::table::Answer;
 /// mux.handle("/", |_req| async { "anything else" });
 /// ```
 #[derive(Clone, Default)]
-pub struct ServeMux(Arc<Router<BoxHandler>>);
+pub struct ServeMux(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    router: Router<BoxHandler>,
+    not_found: ArcSwapOption<BoxHandler>,
+    method_not_allowed: ArcSwapOption<BoxHandler>,
+}
 
 impl ServeMux {
     /// A mux without patterns: it answers 404.
@@ -56,12 +71,14 @@ impl ServeMux {
 
     /// Registers a handler for a pattern: Go's `Handle` and `HandleFunc`.
     ///
+    /// Takes time in proportion to all that is registered; [`handle_all`](ServeMux::handle_all) is for thousands of patterns.
+    ///
     /// # Panics
     /// At the caller's line, if the pattern is none or conflicts with a registered one. [`try_handle`](ServeMux::try_handle)
     /// returns that instead.
     #[track_caller]
     pub fn handle(&self, pattern: &str, handler: impl Handler) {
-        if let Err(error) = self.0.insert_at(pattern, handler.boxed(), Location::caller()) {
+        if let Err(error) = self.0.router.insert_at(pattern, handler.boxed(), Location::caller()) {
             panic!("{error}");
         }
     }
@@ -72,43 +89,188 @@ impl ServeMux {
     /// The pattern is none, or it conflicts with registered ones; the mux is then as it was.
     #[track_caller]
     pub fn try_handle(&self, pattern: &str, handler: impl Handler) -> Result<(), InsertError> {
-        self.0.insert_at(pattern, handler.boxed(), Location::caller())
+        self.0.router.insert_at(pattern, handler.boxed(), Location::caller())
+    }
+
+    /// Registers many handlers at once: all of them, or none.
+    ///
+    /// # Errors
+    /// One error for each pattern that is none, or that conflicts with a registered one or one before it; the mux is then as it
+    /// was.
+    ///
+    /// # Examples
+    /// ```
+    /// # use roundtrip_mux::ServeMux;
+    /// # use roundtrip_types::Handler;
+    /// let mux = ServeMux::new();
+    /// mux.handle_all([
+    ///     ("GET /a", (|_req| async { "a" }).boxed()),
+    ///     ("GET /b", (|_req| async { "b" }).boxed()),
+    /// ]).unwrap();
+    /// assert_eq!(mux.patterns().len(), 2);
+    /// ```
+    #[track_caller]
+    pub fn handle_all<P: AsRef<str>>(
+        &self,
+        routes: impl IntoIterator<Item = (P, BoxHandler)>,
+    ) -> Result<(), Vec<InsertError>> {
+        self.0.router.insert_all(routes)
+    }
+
+    /// Puts all patterns of another mux below a prefix, as it has them now: Go's `StripPrefix` with a mux in it.
+    ///
+    /// **Shape**: `prefix` is `[HOST]/PATH`, with wildcards if need be; a final slash makes no difference. Each pattern is
+    /// registered whole, here: the pattern on a request is `/api/users/{id}`, conflicts with this mux's own patterns are found,
+    /// and redirects and 405 know the whole path. The handler sees the URI without the prefix, `/users/5`, and the values of the
+    /// prefix's wildcards too. A prefix with a host takes only patterns without one.
+    ///
+    /// `Differs from Go:` a request to `/api` is redirected to `/api/` only if the other mux has a pattern for `/`; what the
+    /// other mux does not have is answered by this one's 404 and 405, and what it registers later is not taken over.
+    ///
+    /// # Panics
+    /// At the caller's line, if a composed pattern is none or conflicts. [`try_mount`](ServeMux::try_mount) returns that instead.
+    ///
+    /// # Examples
+    /// ```
+    /// # use roundtrip_mux::ServeMux;
+    /// # use roundtrip_types::{Request, RequestExt};
+    /// let users = ServeMux::new();
+    /// users.handle("GET /users/{id}", |req: Request| async move {
+    ///     format!("{} at {} in {}", req.path_value("id"), req.uri().path(), req.path_value("tenant"))
+    /// });
+    /// let mux = ServeMux::new();
+    /// mux.mount("/api/{tenant}", &users);
+    /// assert_eq!(mux.patterns()[0].as_str(), "GET /api/{tenant}/users/{id}");
+    /// ```
+    #[track_caller]
+    pub fn mount(&self, prefix: &str, other: &ServeMux) {
+        if let Err(errors) = self.try_mount(prefix, other) {
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            panic!("{}", lines.join("\n"));
+        }
+    }
+
+    /// Puts all patterns of another mux below a prefix that may be wrong.
+    ///
+    /// # Errors
+    /// One error for each composed pattern that is none or conflicts; the mux is then as it was. They name the places where the
+    /// patterns were registered in the other mux.
+    pub fn try_mount(&self, prefix: &str, other: &ServeMux) -> Result<(), Vec<InsertError>> {
+        let prefix = Prefix::new(prefix).map_err(|error| vec![error.into()])?;
+        let below = other.0.router.freeze();
+        let (mut routes, mut errors) = (Vec::new(), Vec::new());
+        for entry in below.entries() {
+            match prefix.compose(&entry.pattern) {
+                Ok(pattern) => routes.push((pattern, prefix.stripped(entry.value.clone()), entry.site)),
+                Err(error) => errors.push(error.into()),
+            }
+        }
+        if errors.is_empty() { self.0.router.insert_all_at(routes) } else { Err(errors) }
+    }
+
+    /// Puts a tower layer, or anything else that makes a service of a service, around each handler registered so far.
+    ///
+    /// **Shape**: runs after the pattern is known, so a layer sees [`pattern`](roundtrip_types::RequestExt::pattern) and is not
+    /// asked about requests that no pattern takes. A layer put around the mux itself, which is a service, sees all requests.
+    /// The last one put around is the first one asked. Bodies may be of any type. `layer` must not register patterns on this mux:
+    /// registrations wait for each other.
+    ///
+    /// # Examples
+    /// ```
+    /// # use roundtrip_mux::ServeMux;
+    /// # trait Layer<S> { type Service; fn layer(&self, inner: S) -> Self::Service; }
+    /// # struct Trace;
+    /// # impl<S> Layer<S> for Trace { type Service = S; fn layer(&self, inner: S) -> S { inner } }
+    /// # let trace = Trace;
+    /// let mux = ServeMux::new();
+    /// mux.handle("GET /items/{id}", |_req| async { "an item" });
+    /// mux.wrap_routes(|service| trace.layer(service));
+    /// ```
+    pub fn wrap_routes<S>(&self, mut layer: impl FnMut(RouteService) -> S)
+    where
+        ServiceHandler<S>: Handler,
+    {
+        self.0.router.map_values(|handler| ServiceHandler::new(layer(RouteService::new(handler.clone()))).boxed());
+    }
+
+    /// Lets a handler answer requests that no pattern takes, in place of the plain 404. It chooses the status itself.
+    ///
+    /// A pattern `/` takes such requests too, but turns every 405 into its own answer.
+    pub fn set_not_found(&self, handler: impl Handler) {
+        self.0.not_found.store(Some(Arc::new(handler.boxed())));
+    }
+
+    /// Lets a handler answer requests whose path has patterns, but none for the method, in place of the plain 405.
+    ///
+    /// It chooses the status itself. `Allow` is added to its response unless it is there.
+    pub fn set_method_not_allowed(&self, handler: impl Handler) {
+        self.0.method_not_allowed.store(Some(Arc::new(handler.boxed())));
     }
 
     /// All registered patterns, in the order of registration.
     #[must_use]
     pub fn patterns(&self) -> Vec<Pattern> {
-        self.0.patterns()
+        self.0.router.patterns()
     }
 
-    /// Finds the handler for a request and leaves pattern and values on it, or answers it.
+    /// The router inside, to look requests up without serving them: Go's `ServeMux.Handler`.
+    #[must_use]
+    pub fn router(&self) -> &Router<BoxHandler> {
+        &self.0.router
+    }
+
+    /// Finds the handler for a request and leaves pattern and values on it, or says how it is answered.
     fn route(&self, req: &mut Request) -> Routed {
         let uri = req.uri();
         let url_host = uri.authority().map_or("", host_and_port);
         let header = || req.headers().get(HOST).and_then(|host| host.to_str().ok());
         let host = if url_host.is_empty() { header().unwrap_or("") } else { url_host };
-        let table = self.0.load();
-        match table.at(req.method().as_str(), url_host, host, uri.path()) {
-            Answer::Found { route, path, spans } => {
-                let entry = table.entry(route);
-                let Some(values) = path_values(&entry.route, path, req.uri().path_and_query(), &spans) else {
-                    return Routed::Answered(plain_error(StatusCode::URI_TOO_LONG, "URI Too Long\n"));
-                };
-                let handler = entry.value.clone();
-                drop(table);
-                req.extensions_mut().insert(values);
-                Routed::To(handler)
+        let ask = Ask { method: req.method().as_str(), redirect_host: url_host, host, path: uri.path() };
+        let mut spans = Spans::default();
+        let table = self.0.router.load();
+        let (route, path) = match table.at(&ask, &mut spans) {
+            Answer::Found(route) => match spans.path() {
+                None => (route, uri.path_and_query().cloned()),
+                // Escaping may have made it too long for a URI.
+                Some(spelled) => (route, spelled.parse().ok()),
+            },
+            Answer::Redirect { path, slash, .. } => {
+                let path = if slash { format!("{path}/").into() } else { path };
+                return Routed::Answered(answers::redirect(req, &path));
             }
-            Answer::Redirect { path, slash, .. } => Routed::Answered(redirect(req, &path, slash)),
             Answer::MethodNotAllowed(methods) => {
-                let allow = table.methods().names(&methods).join(", ");
-                let mut response = plain_error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
-                set(&mut response, ALLOW, &allow);
-                Routed::Answered(response)
+                return Routed::MethodNotAllowed(table.allowed(methods, &ask).join(", "));
             }
-            Answer::NotFound => Routed::Answered(plain_error(StatusCode::NOT_FOUND, "404 page not found\n")),
-            Answer::Malformed => Routed::Answered(malformed(req)),
+            Answer::NotFound => return Routed::NotFound,
+            Answer::Malformed => return Routed::Answered(answers::malformed(req)),
+        };
+        let entry = table.entry(route);
+        let Some(path) = path else {
+            return Routed::Answered(answers::error(StatusCode::URI_TOO_LONG, "URI Too Long\n"));
+        };
+        let values = PathValues::new(Arc::clone(&entry.route), path, ranges(&spans, &entry.route));
+        let handler = entry.value.clone();
+        drop(table);
+        req.extensions_mut().insert(values);
+        Routed::To(handler)
+    }
+
+    async fn not_found(&self, req: Request) -> Response {
+        match self.0.not_found.load_full() {
+            Some(handler) => handler.serve_http(req).await,
+            None => answers::error(StatusCode::NOT_FOUND, "404 page not found\n"),
         }
+    }
+
+    async fn method_not_allowed(&self, req: Request, allow: String) -> Response {
+        let mut response = match self.0.method_not_allowed.load_full() {
+            Some(handler) => handler.serve_http(req).await,
+            None => answers::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
+        };
+        if !response.headers().contains_key(ALLOW) {
+            answers::set(&mut response, ALLOW, &allow);
+        }
+        response
     }
 }
 
@@ -116,6 +278,9 @@ impl ServeMux {
 enum Routed {
     To(BoxHandler),
     Answered(Response),
+    /// With the value of `Allow`.
+    MethodNotAllowed(String),
+    NotFound,
 }
 
 impl Handler for ServeMux {
@@ -123,13 +288,15 @@ impl Handler for ServeMux {
         match self.route(&mut req) {
             Routed::To(handler) => handler.serve_http(req).await,
             Routed::Answered(response) => response,
+            Routed::MethodNotAllowed(allow) => self.method_not_allowed(req, allow).await,
+            Routed::NotFound => self.not_found(req).await,
         }
     }
 }
 
 impl fmt::Debug for ServeMux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ServeMux").field(&self.0).finish()
+        f.debug_tuple("ServeMux").field(&self.0.router).finish()
     }
 }
 
@@ -148,67 +315,10 @@ fn host_and_port(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 
-/// The values of a match. `None` if the path, escaped where it had to be, has become too long for a URI.
-fn path_values(
-    route: &Arc<roundtrip_types::Route>,
-    path: Cow<'_, str>,
-    target: Option<&PathAndQuery>,
-    spans: &Spans,
-) -> Option<PathValues> {
-    let text = match path {
-        Cow::Borrowed(_) => target?.clone(),
-        Cow::Owned(spelled) => spelled.parse().ok()?,
-    };
-    Some(PathValues::new(Arc::clone(route), text, ranges(spans, route)))
-}
-
-/// 307 to another path of this host, with the request's query.
-fn redirect(req: &Request, path: &str, slash: bool) -> Response {
-    let path = format!("{path}{}", if slash { "/" } else { "" });
-    let location = match req.uri().query().filter(|query| !query.is_empty()) {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    if matches!(*req.method(), Method::GET | Method::HEAD) {
-        set(&mut response, CONTENT_TYPE, "text/html; charset=utf-8");
-    }
-    if req.method() == Method::GET {
-        let link = location.replace('&', "&amp;").replace('\'', "&#39;");
-        *response.body_mut() = Body::from(format!("<a href=\"{link}\">Temporary Redirect</a>.\n\n"));
-    }
-    set(&mut response, LOCATION, &location);
-    response
-}
-
-fn malformed(req: &Request) -> Response {
-    let mut response = plain_error(StatusCode::BAD_REQUEST, "Bad Request\n");
-    if req.version() >= Version::HTTP_11 {
-        set(&mut response, CONNECTION, "close");
-    }
-    response
-}
-
-/// An error of which the body is text: Go's `http.Error`.
-fn plain_error(status: StatusCode, text: &'static str) -> Response {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    set(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
-    set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    response
-}
-
-/// Sets a field to a value that can only be invalid if a query holds what no URI may; the field is then left out.
-fn set(response: &mut Response, name: http::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        response.headers_mut().insert(name, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use roundtrip_types::{MessageExt, RequestExt};
+    use http::header::LOCATION;
+    use roundtrip_types::{Body, MessageExt, RequestExt};
 
     use super::*;
 
@@ -262,6 +372,101 @@ mod tests {
         assert_eq!(clone.serve_http(req).await.text().await.unwrap(), "late");
         default_serve_mux().handle("/default", |_req| async { "default" });
         assert_eq!(default_serve_mux().patterns().len(), 1);
+    }
+
+    fn request(target: &str) -> Request {
+        http::Request::builder().uri(target).body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn own_answers_to_misses() {
+        let mux = mux();
+        mux.set_not_found(|req: Request| async move { (StatusCode::GONE, format!("no {}", req.uri().path())) });
+        mux.set_method_not_allowed(|_req| async { (StatusCode::METHOD_NOT_ALLOWED, "not so") });
+        let gone = mux.serve_http(request("/none")).await;
+        assert_eq!((gone.status(), gone.text().await.unwrap().as_str()), (StatusCode::GONE, "no /none"));
+        let mut post = request("/users/7");
+        *post.method_mut() = http::Method::PUT;
+        let refused = mux.serve_http(post).await;
+        assert_eq!((refused.status().as_u16(), &refused.headers()[ALLOW]), (405, &"GET, HEAD, POST".parse().unwrap()));
+        assert_eq!(refused.text().await.unwrap(), "not so");
+    }
+
+    #[tokio::test]
+    async fn mounted_handlers_see_the_rest_of_the_path_and_the_whole_pattern() {
+        let see = |req: Request| async move {
+            format!("{} {} {} {}", req.pattern(), req.uri(), req.path_value("org"), req.path_value("id"))
+        };
+        let (inner, middle, outer) = (ServeMux::new(), ServeMux::new(), ServeMux::new());
+        inner.handle("GET /{id}", see);
+        inner.handle("/{$}", see);
+        middle.mount("/users/", &inner);
+        outer.mount("h.test/api/{org}", &middle);
+        let ask = async |target: &str| outer.serve_http(request(target)).await;
+        let text = ask("http://h.test/api/o%2Fx/users/5?q=1").await.text().await.unwrap();
+        assert_eq!(text, "GET h.test/api/{org}/users/{id} http://h.test/5?q=1 o/x 5");
+        let text = ask("http://h.test/api/o/users/").await.text().await.unwrap();
+        assert_eq!(text, "h.test/api/{org}/users/{$} http://h.test/ o ");
+        let redirect = ask("http://h.test/api/o/users").await;
+        assert_eq!(redirect.headers()[LOCATION], "/api/o/users/");
+    }
+
+    #[test]
+    fn bad_prefixes_are_refused_whole() {
+        let (inner, outer) = (ServeMux::new(), ServeMux::new());
+        inner.handle("/a", |_req| async {});
+        inner.handle("h.test/b", |_req| async {});
+        for (prefix, faults) in [("GET /api", 1), ("api", 1), ("x.test/api", 1), ("/{x...}", 2), ("/{$}", 2)] {
+            assert_eq!(outer.try_mount(prefix, &inner).unwrap_err().len(), faults, "{prefix}");
+        }
+        assert_eq!(outer.patterns(), []);
+        outer.mount("", &inner);
+        outer.mount("/", &ServeMux::new());
+        assert_eq!(outer.patterns(), inner.patterns());
+    }
+
+    #[tokio::test]
+    async fn layers_run_after_the_pattern_is_known_and_only_then() {
+        /// A service that says what it saw.
+        #[derive(Clone)]
+        struct Seen<S>(S);
+
+        impl<S> tower_service::Service<Request> for Seen<S>
+        where
+            S: tower_service::Service<Request, Response = Response, Error = std::convert::Infallible, Future: Send>,
+            S: Clone + Send + 'static,
+        {
+            type Response = Response;
+            type Error = std::convert::Infallible;
+            type Future = std::pin::Pin<Box<dyn Future<Output = Result<Response, Self::Error>> + Send>>;
+
+            fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+                self.0.poll_ready(cx)
+            }
+
+            fn call(&mut self, req: Request) -> Self::Future {
+                let (mut inner, pattern) = (self.0.clone(), req.pattern().to_owned());
+                Box::pin(async move {
+                    let mut response = inner.call(req).await?;
+                    answers::set(&mut response, http::header::VIA, &pattern);
+                    Ok(response)
+                })
+            }
+        }
+
+        let mux = mux();
+        mux.wrap_routes(Seen);
+        assert_eq!(mux.serve_http(request("/users/7")).await.headers()[http::header::VIA], "GET /users/{id}");
+        assert!(!mux.serve_http(request("/none")).await.headers().contains_key(http::header::VIA));
+        let mut whole = Seen(mux);
+        let response = tower_service::Service::call(&mut whole, request("/none")).await.unwrap();
+        assert_eq!(response.headers()[http::header::VIA], "");
+    }
+
+    #[test]
+    #[should_panic(expected = "both match the same requests")]
+    fn a_conflict_panics() {
+        mux().handle("/tree/{rest...}", |_req| async {});
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::methods::MethodId;
+use crate::methods::{MethodId, MethodMask};
 use crate::pattern::{Pattern, Segment};
+use crate::reach::{self, Reach, Remainder};
 
 /// The number of a registered pattern, in the order of registration.
 pub(crate) type RouteId = u32;
@@ -19,7 +20,7 @@ pub(crate) struct Tree {
 }
 
 /// A place in the path after some segments.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) literals: HashMap<Box<[u8]>, NodeId>,
     pub(crate) wild: Option<NodeId>,
@@ -29,6 +30,9 @@ pub(crate) struct Node {
     pub(crate) end: Leaf,
     /// Patterns whose rest begins here.
     pub(crate) rest: Leaf,
+    /// What lies below this node, and below its literal children alone.
+    below: Reach,
+    below_literals: Reach,
 }
 
 /// Patterns of one path, told apart by method.
@@ -85,7 +89,12 @@ impl Tree {
                 root
             }
         };
-        for segment in pattern.segments() {
+        let methods = reach::taken_by(method);
+        for (depth, segment) in pattern.segments().iter().enumerate() {
+            self.nodes[at as usize].below.add(&remainder(pattern, depth, methods));
+            if let Segment::Literal(_) = segment {
+                self.nodes[at as usize].below_literals.add(&remainder(pattern, depth + 1, methods));
+            }
             match segment {
                 Segment::End => return self.nodes[at as usize].end.add(method, route),
                 Segment::Rest(_) => return self.nodes[at as usize].rest.add(method, route),
@@ -93,11 +102,21 @@ impl Tree {
                 Segment::Literal(literal) => at = self.literal_child(at, literal),
             }
         }
-        self.nodes[at as usize].leaf.add(method, route);
+        let last = &mut self.nodes[at as usize];
+        last.below.add(&remainder(pattern, pattern.segments().len(), methods));
+        last.leaf.add(method, route);
     }
 
     fn add_node(&mut self) -> NodeId {
-        self.nodes.push(Node::default());
+        self.nodes.push(Node {
+            literals: HashMap::new(),
+            wild: None,
+            leaf: Leaf::default(),
+            end: Leaf::default(),
+            rest: Leaf::default(),
+            below: Reach::NOTHING,
+            below_literals: Reach::NOTHING,
+        });
         NodeId::try_from(self.nodes.len() - 1).expect("memory ends before the node numbers do")
     }
 
@@ -119,36 +138,48 @@ impl Tree {
         child
     }
 
-    /// Every registered pattern of the same host whose paths meet those of `pattern`, in the order of registration.
-    pub(crate) fn meeting(&self, pattern: &Pattern) -> Vec<RouteId> {
+    /// The registered patterns of the same host whose paths meet those of `pattern`, in the order of registration. Some whose
+    /// methods are disjoint may be left out.
+    ///
+    /// Where the pattern has a wildcard and the trie many literals, each of them may have to be looked at; what lies below is
+    /// skipped when its lengths or methods do not fit. Thus a set of patterns costs the square of its size only if thousands
+    /// have wildcards where thousands of others, of the same length, have literals.
+    pub(crate) fn meeting(&self, pattern: &Pattern, method: Option<MethodId>) -> Vec<RouteId> {
         let mut met = Vec::new();
         if let Some(root) = self.root(pattern.host().unwrap_or_default()) {
-            self.meet(root, pattern.segments(), &mut met);
+            self.meet(root, pattern, reach::taken_by(method), &mut met);
         }
         met.sort_unstable();
         met
     }
 
-    fn meet(&self, root: NodeId, segments: &[Segment], met: &mut Vec<RouteId>) {
-        let mut open = vec![(root, segments)];
-        while let Some((id, segments)) = open.pop() {
+    fn meet(&self, root: NodeId, pattern: &Pattern, methods: MethodMask, met: &mut Vec<RouteId>) {
+        let segments = pattern.segments();
+        let remainder = |depth: usize| remainder(pattern, depth, methods);
+        let mut open = vec![(root, 0)];
+        while let Some((id, depth)) = open.pop() {
             let node = self.node(id);
-            let Some((first, rest)) = segments.split_first() else {
+            if !node.below.may_meet(&remainder(depth)) {
+                continue;
+            }
+            let Some(first) = segments.get(depth) else {
                 met.extend(node.leaf.routes());
                 continue;
             };
             met.extend(node.rest.routes());
-            let wild = node.wild.map(|child| (child, rest));
+            let wild = node.wild.map(|child| (child, depth + 1));
             match first {
                 Segment::Rest(_) => self.all_below(id, met),
                 Segment::End => met.extend(node.end.routes()),
                 Segment::Literal(literal) => {
-                    open.extend(node.literals.get(literal).map(|child| (*child, rest)));
+                    open.extend(node.literals.get(literal).map(|child| (*child, depth + 1)));
                     open.extend(wild.filter(|_| !literal.is_empty()));
                 }
                 Segment::Wild(_) => {
-                    let filled = node.literals.iter().filter(|(literal, _)| !literal.is_empty());
-                    open.extend(filled.map(|(_, child)| (*child, rest)));
+                    if node.below_literals.may_meet(&remainder(depth + 1)) {
+                        let filled = node.literals.iter().filter(|(literal, _)| !literal.is_empty());
+                        open.extend(filled.map(|(_, child)| (*child, depth + 1)));
+                    }
                     open.extend(wild);
                 }
             }
@@ -169,4 +200,11 @@ impl Tree {
             open.extend(children(id));
         }
     }
+}
+
+/// What is left of a pattern after its first `depth` segments.
+fn remainder(pattern: &Pattern, depth: usize, methods: MethodMask) -> Remainder {
+    let ends = matches!(pattern.segments().last(), Some(Segment::Rest(_) | Segment::End));
+    let segments = (pattern.segments().len() - usize::from(ends)).saturating_sub(depth);
+    Remainder { segments, rest: pattern.ends_in_rest(), methods }
 }

@@ -1,5 +1,8 @@
 //! What Go's `ServeMux` does, case by case, against this crate. `golden/README.md` has the rules and the format.
 
+// clippy.toml lets tests unwrap and print; here their helpers do.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod reference;
 
 use std::collections::BTreeSet;

@@ -55,7 +55,9 @@ pub use roundtrip_h1 as h1;
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
 pub use roundtrip_client::{Client, ClientConfig, IntoUrl, RequestBuilder, RequestFuture};
-pub use roundtrip_mux::{InsertError, Pattern, PatternError, Router, ServeMux};
+pub use roundtrip_mux::{
+    Conflict, Frozen, InsertError, Match, Pattern, PatternError, PatternFault, Router, ServeMux, ServiceHandler,
+};
 pub use roundtrip_server::{
     Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
 };

@@ -47,6 +47,11 @@ impl Plain {
         Plain { text: text.into(), method: method.into(), host: host.into(), segments }
     }
 
+    /// Whether it matches a request, whatever its host.
+    pub(crate) fn takes(&self, method: &str, path: &str) -> bool {
+        self.takes_method(method) && parts(path).is_some_and(|parts| self.values(&parts).is_some())
+    }
+
     fn takes_method(&self, method: &str) -> bool {
         self.method.is_empty() || self.method == method || (self.method == "GET" && method == "HEAD")
     }
@@ -239,10 +244,12 @@ fn spell(path: &str) -> String {
 
 fn strip_port(host: &str) -> String {
     let odd = |text: &str| text.contains(['[', ']']);
-    if let Some((inner, port)) = host.strip_prefix('[').and_then(|host| host.split_once("]:")) {
-        if !odd(inner) && !odd(port) && !port.contains(':') {
-            return inner.into();
-        }
+    if let Some((inner, port)) = host.strip_prefix('[').and_then(|host| host.split_once("]:"))
+        && !odd(inner)
+        && !odd(port)
+        && !port.contains(':')
+    {
+        return inner.into();
     }
     match host.split_once(':') {
         Some((name, port)) if !port.contains(':') && !odd(host) => name.into(),
@@ -257,10 +264,7 @@ pub(crate) fn conflict(one: &Plain, two: &Plain) -> bool {
     }
     let (mut both, mut only_one, mut only_two) = (false, false, false);
     for (method, path) in probes(one, two) {
-        let takes = |pattern: &Plain| {
-            pattern.takes_method(method) && parts(&path).is_some_and(|parts| pattern.values(&parts).is_some())
-        };
-        match (takes(one), takes(two)) {
+        match (one.takes(method, &path), two.takes(method, &path)) {
             (true, true) => both = true,
             (true, false) => only_one = true,
             (false, true) => only_two = true,

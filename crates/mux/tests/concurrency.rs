@@ -1,0 +1,80 @@
+//! Registration while lookups go on: each lookup sees one table.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use roundtrip_mux::{Match, Router, ServeMux};
+use roundtrip_types::Handler;
+
+/// Each batch registers a narrower pattern of every family, so that a lookup that saw half of one would find members of two.
+#[test]
+fn a_lookup_sees_the_table_before_or_after_a_registration_and_never_a_mixture() {
+    const BATCHES: usize = 60;
+    const FAMILIES: usize = 8;
+    let router = Router::new();
+    let (done, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let path = "/a".repeat(BATCHES);
+                let mut last = 0;
+                while !done.load(Ordering::Acquire) {
+                    // A frozen router is one table: all its families have come equally far.
+                    let frozen = router.freeze();
+                    let batch = |family: usize| {
+                        let host = format!("family{family}.test");
+                        let found = frozen.at("GET", &host, &path).found();
+                        found.map_or(0, |found| {
+                            assert_eq!(found.pattern().host(), Some(host.as_str()));
+                            *found.value()
+                        })
+                    };
+                    let batches: Vec<_> = (0..FAMILIES).map(batch).collect();
+                    assert!(batches.iter().all(|batch| *batch == batches[0]), "a mixture: {batches:?}");
+                    assert!(batches[0] >= last, "back from {last} to {}", batches[0]);
+                    assert_eq!(frozen.patterns().len(), batches[0] * FAMILIES);
+                    last = batches[0];
+                    // A lookup of the router itself may be newer, never older.
+                    match router.at("GET", "family0.test", &path) {
+                        Match::Found(found) => assert!(*found.value() >= last),
+                        other => assert_eq!(last, 0, "{other:?}"),
+                    }
+                    seen.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for batch in 1..=BATCHES {
+            let depth = "/a".repeat(batch - 1);
+            router.insert_all((0..FAMILIES).map(|family| (format!("family{family}.test{depth}/"), batch))).unwrap();
+            let before = seen.load(Ordering::Relaxed);
+            // Let lookups happen between the batches; a machine with one core needs that.
+            while seen.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+    assert_eq!(router.patterns().len(), BATCHES * FAMILIES);
+}
+
+#[test]
+fn no_registration_is_lost_when_many_threads_register() {
+    let mux = ServeMux::new();
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let mux = mux.clone();
+            scope.spawn(move || {
+                for n in 0..50 {
+                    mux.handle(&format!("/{thread}/{n}"), |_req| async {});
+                    let conflict = mux.try_handle(&format!("/{thread}/{n}"), |_req| async {});
+                    assert!(conflict.is_err(), "a registration is seen by the next one");
+                }
+            });
+        }
+    });
+    assert_eq!(mux.patterns().len(), 200);
+    let all = (0..4).flat_map(|thread| (0..50).map(move |n| format!("/{thread}/{n}")));
+    assert!(all.into_iter().all(|path| matches!(mux.router().at("GET", "", &path), Match::Found(_))));
+    fn is_a_handler(_: impl Handler) {}
+    is_a_handler(mux);
+}
