@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -12,12 +14,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CONNECTION, HeaderValue};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
-use roundtrip_types::{Body, Handler, IntoResponse};
+use roundtrip_types::{Body, Error, ErrorKind, Handler, IntoResponse, Phase};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
@@ -56,7 +59,7 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
             let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
             async move {
                 state.request_started();
-                let req = req.map(Body::new);
+                let req = req.map(request_body);
                 if req.body().is_empty() {
                     state.listen();
                 }
@@ -115,6 +118,20 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
     })
     .await;
     drop(tracked);
+}
+
+/// hyper's body as ours, with errors that say whose fault they are.
+fn request_body(incoming: Incoming) -> Body {
+    Body::new(incoming.map_err(|error| {
+        let io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+        let (kind, message) = match io {
+            Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                (ErrorKind::Protocol, "the request's body is malformed")
+            }
+            _ => (ErrorKind::ConnectionLost, "the client broke off in the middle of the request's body"),
+        };
+        Error::new(kind, message).with_phase(Phase::Body).with_cause(error)
+    }))
 }
 
 /// How long a draining server waits for the first request of a connection that has carried none: it may be on its way.

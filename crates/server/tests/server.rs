@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use roundtrip_server::{ErrorLog, Server, ServerConfig};
-use roundtrip_types::{Body, Handler, IntoResponse, MessageExt, Request, Response};
+use roundtrip_types::{Body, ErrorKind, Handler, IntoResponse, MessageExt, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Barrier, Notify};
@@ -198,6 +198,32 @@ async fn a_peer_that_speaks_no_http_gets_400_and_is_closed() {
     let mut stream = running.connect().await;
     stream.write_all(b"\x16\x03\x01 this is not http\r\n\r\n").await.unwrap();
     assert!(read_to_end(&mut stream).await.starts_with("HTTP/1.1 400 "));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_handler_learns_why_a_request_body_is_not_whole() {
+    let (seen_in, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let running = start(move |req: Request| {
+        let seen = seen_in.clone();
+        async move {
+            let error = req.bytes().await.unwrap_err();
+            seen.send((error.kind(), error.to_string())).unwrap();
+        }
+    })
+    .await;
+    for (body, kind, words) in [
+        ("Content-Length: 9\r\n\r\nhalf", ErrorKind::ConnectionLost, "the client broke off"),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", ErrorKind::ConnectionLost, "the client broke off"),
+        ("Transfer-Encoding: chunked\r\n\r\nzz\r\n", ErrorKind::Protocol, "malformed"),
+    ] {
+        let mut stream = running.connect().await;
+        stream.write_all(format!("POST / HTTP/1.1\r\nHost: h\r\n{body}").as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let (got, line) = seen.recv().await.unwrap();
+        assert_eq!(got, kind, "{body:?}: {line}");
+        assert!(line.contains(words), "{body:?}: {line}");
+    }
     running.stop().await;
 }
 

@@ -40,8 +40,9 @@ impl RequestExt for Request {
 /// Each method reads to the end of the body, which on the client is what gives the connection back to the pool. None has a size
 /// limit of its own: put [`Body::limited`] around a body that a stranger sends.
 pub trait MessageExt: Sized {
-    /// The body alone.
-    fn into_body_of(self) -> Body;
+    /// The body alone: what the other methods read.
+    #[doc(hidden)]
+    fn into_message_body(self) -> Body;
 
     /// The whole body.
     ///
@@ -51,7 +52,7 @@ pub trait MessageExt: Sized {
     /// # Cancel safety
     /// Dropping the future drops the body: what was read is lost, and on the client the connection is closed.
     fn bytes(self) -> impl Future<Output = Result<Bytes>> + Send {
-        self.into_body_of().bytes()
+        self.into_message_body().bytes()
     }
 
     /// The whole body as UTF-8 text.
@@ -60,7 +61,7 @@ pub trait MessageExt: Sized {
     /// Those of [`bytes`](Self::bytes), and [`ErrorKind::Decode`](crate::ErrorKind::Decode) with the position of the first
     /// byte that is not UTF-8.
     fn text(self) -> impl Future<Output = Result<String>> + Send {
-        self.into_body_of().text()
+        self.into_message_body().text()
     }
 
     /// The whole body parsed as JSON.
@@ -69,18 +70,18 @@ pub trait MessageExt: Sized {
     /// Those of [`bytes`](Self::bytes), and [`ErrorKind::Decode`](crate::ErrorKind::Decode) with line and column.
     #[cfg(feature = "json")]
     fn json<T: serde::de::DeserializeOwned>(self) -> impl Future<Output = Result<T>> + Send {
-        self.into_body_of().json()
+        self.into_message_body().json()
     }
 }
 
 impl MessageExt for Request {
-    fn into_body_of(self) -> Body {
+    fn into_message_body(self) -> Body {
         self.into_body()
     }
 }
 
 impl MessageExt for Response {
-    fn into_body_of(self) -> Body {
+    fn into_message_body(self) -> Body {
         self.into_body()
     }
 }

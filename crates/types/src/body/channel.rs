@@ -63,12 +63,16 @@ impl BodySender {
         self.frames.start_send(data).map_err(|_| SendError)
     }
 
-    /// Sends data if there is room now; gives it back if the queue is full.
+    /// Sends data if there is room now; gives it back if the queue is full. Empty data is skipped.
     ///
     /// # Errors
     /// `Err(Some(data))` when full, `Err(None)` once the reader is gone.
     pub fn try_send(&mut self, data: impl Into<Bytes>) -> Result<(), Option<Bytes>> {
-        self.frames.try_send(data.into()).map_err(|error| error.is_full().then(|| error.into_inner()))
+        let data = data.into();
+        if data.is_empty() && !self.frames.is_closed() {
+            return Ok(());
+        }
+        self.frames.try_send(data).map_err(|error| error.is_full().then(|| error.into_inner()))
     }
 
     /// Waits until the reader is gone: for producers that wait for something else.
