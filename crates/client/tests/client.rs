@@ -161,13 +161,13 @@ async fn the_time_limit_covers_the_body() {
         body
     })
     .await;
-    let config = ClientConfig { timeout: Some(Duration::from_millis(50)), ..ClientConfig::default() };
+    let config = ClientConfig { timeout: Some(Duration::from_millis(500)), ..ClientConfig::default() };
     let client = Client::with_config(Transport::new(), config);
     let mut response = client.get(format!("http://{addr}/")).await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "first");
     let error = response.body_mut().chunk().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: the body did not end within the time limit of 50ms"));
+    assert_eq!(error.to_string(), format!("GET http://{addr}/: the body did not end within the time limit of 500ms"));
     assert_eq!(client.transport().stats().in_use, 0);
     assert!(response.body_mut().chunk().await.is_none());
 }

@@ -9,7 +9,7 @@
 )]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -184,12 +184,15 @@ fn pythons_http_server_is_understood() {
 #[test]
 fn hello_server_finishes_its_work_when_terminated() {
     let mut hello = Hello::start();
-    let url = hello.url("/slow/300");
-    let request = std::thread::spawn(move || fetch(&["-b", &url]));
-    // The request is on its way once the server counts its connection; there is no other sign from outside.
-    std::thread::sleep(std::time::Duration::from_millis(150));
+    let addr = hello.url.strip_prefix("http://").unwrap().to_owned();
+    let mut slow = TcpStream::connect(addr).unwrap();
+    slow.write_all(b"GET /slow/300 HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    // Connections are accepted in order: once a later one is answered, this one is no longer in the queue.
+    assert_eq!(text(&fetch(&["-b", &hello.url("/")]).stdout), "Hello I am server 3");
     let stopped = Command::new("kill").args(["-TERM", &hello.child.id().to_string()]).status().unwrap();
     assert!(stopped.success());
-    assert_eq!(text(&request.join().unwrap().stdout), "waited 300 ms\n");
+    let mut response = String::new();
+    slow.read_to_string(&mut response).unwrap();
+    assert!(response.contains("\r\nconnection: close\r\n") && response.ends_with("waited 300 ms\n"), "{response}");
     assert_eq!(hello.child.wait().unwrap().code(), Some(0));
 }

@@ -90,6 +90,11 @@ async fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Lets the runtime look at its sockets: it does so before it sleeps.
+async fn look_at_sockets() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
 /// One request, head and body; `None` if the client hung up.
 async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut got = Vec::new();
@@ -254,17 +259,17 @@ async fn bytes_behind_a_response_never_reach_the_next_request() {
 
 #[tokio::test]
 async fn bytes_on_an_idle_connection_never_reach_the_next_request() {
-    let go_on = Arc::new(Notify::new());
+    let (go_on, written) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let peer = Peer::start({
-        let go_on = Arc::clone(&go_on);
+        let (go_on, written) = (Arc::clone(&go_on), Arc::clone(&written));
         move |_, mut stream| {
-            let go_on = Arc::clone(&go_on);
+            let (go_on, written) = (Arc::clone(&go_on), Arc::clone(&written));
             async move {
                 while read_request(&mut stream).await.is_some() {
                     stream.write_all(HELLO.as_bytes()).await.unwrap();
                     go_on.notified().await;
                     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil").await.unwrap();
-                    go_on.notify_one();
+                    written.notify_one();
                 }
             }
         }
@@ -273,7 +278,8 @@ async fn bytes_on_an_idle_connection_never_reach_the_next_request() {
     let transport = Transport::new();
     assert_eq!(fetch(&transport, peer.get("/1")).await.unwrap(), "hello");
     go_on.notify_one();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    written.notified().await;
+    look_at_sockets().await;
     assert_eq!(fetch(&transport, peer.get("/2")).await.unwrap(), "hello");
     assert_eq!(peer.accepted(), 2);
 }
@@ -289,7 +295,7 @@ async fn a_connection_that_the_server_closed_while_idle_is_not_used() {
         sender.finish();
         assert_eq!(fetch(&transport, peer.request(Method::POST, "/", body)).await.unwrap(), "hello");
         peer.wait_ended(n).await;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        look_at_sockets().await;
     }
     assert_eq!(peer.accepted(), 3);
 }
@@ -610,17 +616,30 @@ async fn a_caller_may_go_on_uploading_after_the_head_has_come() {
 
 #[tokio::test]
 async fn a_cancelled_request_closes_its_connection_and_nothing_else() {
-    let peer = Peer::start(|n, mut stream| async move {
-        while read_request(&mut stream).await.is_some() {
-            if n > 1 {
-                stream.write_all(HELLO.as_bytes()).await.unwrap();
+    let asked = Arc::new(Notify::new());
+    let peer = Peer::start({
+        let asked = Arc::clone(&asked);
+        move |n, mut stream| {
+            let asked = Arc::clone(&asked);
+            async move {
+                while read_request(&mut stream).await.is_some() {
+                    if n > 1 {
+                        stream.write_all(HELLO.as_bytes()).await.unwrap();
+                    }
+                    asked.notify_one();
+                }
             }
         }
     })
     .await;
     let transport = Transport::new();
-    let hanging = tokio::time::timeout(Duration::from_millis(20), transport.round_trip(peer.get("/"))).await;
-    assert!(hanging.is_err());
+    let hanging = tokio::spawn({
+        let (transport, req) = (transport.clone(), peer.get("/"));
+        async move { transport.round_trip(req).await.map(drop) }
+    });
+    asked.notified().await;
+    assert_eq!(transport.stats().in_use, 1);
+    hanging.abort();
     peer.wait_ended(1).await;
     assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0));
     assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
