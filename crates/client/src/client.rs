@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{Entry, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_transport::Transport;
-use roundtrip_types::{Request, Response, Result, RoundTripper};
+use roundtrip_types::{Error, Request, Response, Result, RoundTripper};
 
 use crate::deadline;
 use crate::request::{IntoUrl, RequestBuilder, RequestFuture};
@@ -151,6 +152,21 @@ impl<T: RoundTripper> Client<T> {
             None => Box::pin(async move { self.inner.transport.round_trip(req).await }),
             Some(limit) => Box::pin(async move { deadline::round_trip(&self.inner.transport, req, limit).await }),
         }
+    }
+}
+
+/// A client is a tower service, always ready; a call is [`execute`](Client::execute).
+impl<T: RoundTripper> tower_service::Service<Request> for Client<T> {
+    type Response = Response;
+    type Error = Error;
+    type Future = RequestFuture;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: Request) -> RequestFuture {
+        self.clone().send(req, self.inner.config.timeout)
     }
 }
 

@@ -172,6 +172,22 @@ async fn the_time_limit_covers_the_body() {
     assert!(response.body_mut().chunk().await.is_none());
 }
 
+#[tokio::test]
+async fn transport_and_client_are_tower_services() {
+    async fn call<S>(mut service: S, url: String) -> String
+    where
+        S: tower_service::Service<Request, Response = Response, Error = roundtrip_types::Error>,
+    {
+        std::future::poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+        let req = http::Request::get(url).body(Body::empty()).unwrap();
+        service.call(req).await.unwrap().text().await.unwrap()
+    }
+    let addr = serve(|_req| async { "served" }).await;
+    let url = format!("http://{addr}/");
+    assert_eq!(call(Transport::new(), url.clone()).await, "served");
+    assert_eq!(call(Client::new(), url).await, "served");
+}
+
 #[cfg(feature = "json")]
 #[tokio::test]
 async fn json_goes_both_ways() {

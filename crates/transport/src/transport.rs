@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use roundtrip_types::{Body, Error, ErrorKind, Request, Response, Result, RoundTripper};
+use roundtrip_types::{Body, Error, ErrorKind, Request, Response, Result, RoundTripFuture, RoundTripper};
 
 use crate::body::{ConnBody, UploadTask};
 use crate::conn::{Answer, exchange};
@@ -162,6 +163,22 @@ impl RoundTripper for Transport {
             let sent = self.send(request, body).await;
             sent.map_err(|error| error.with_request(request.method(), request.uri()))
         }
+    }
+}
+
+/// A transport is a tower service, always ready; a call boxes its future, one allocation.
+impl tower_service::Service<Request> for Transport {
+    type Response = Response;
+    type Error = Error;
+    type Future = RoundTripFuture<'static>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, req: Request) -> Self::Future {
+        let transport = self.clone();
+        Box::pin(async move { transport.round_trip(req).await })
     }
 }
 
