@@ -717,6 +717,67 @@ fn a_transport_outlives_the_runtime_it_was_used_in() {
     serving.join().unwrap();
 }
 
+/// Answers on one connection after the other, each of which it closes when a random time below `most` has passed without a
+/// request: often at the very moment in which the client takes it up again.
+fn closing_at_random_moments(listener: &std::net::TcpListener, most: Duration) {
+    use std::io::{ErrorKind::WouldBlock, Read, Write};
+    let mut sequence = 1_u64;
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let (mut request, mut served) = (Vec::new(), 0);
+        loop {
+            sequence = sequence.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let patience = most.mul_f64((sequence >> 40) as f64 / (1 << 24) as f64);
+            let idle_since = std::time::Instant::now();
+            // Finer than any timer: this thread looks all the time.
+            while !request.ends_with(b"\r\n\r\n")
+                && (!request.is_empty() || served == 0 || idle_since.elapsed() < patience)
+            {
+                let mut piece = [0; 512];
+                match stream.read(&mut piece) {
+                    Ok(0) => return,
+                    Ok(count) => request.extend_from_slice(&piece[..count]),
+                    Err(error) if error.kind() == WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+            if request.is_empty() {
+                break;
+            }
+            request.clear();
+            stream.write_all(HELLO.as_bytes()).unwrap();
+            served += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_safe_request_is_lost_to_a_server_that_closes_at_the_moment_of_reuse() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let url = format!("http://{addr}/");
+    let most = Duration::from_micros(600);
+    let server = std::thread::spawn(move || closing_at_random_moments(&listener, most));
+    let transport = Transport::new();
+    for n in 0..1000_u32 {
+        let req = http::Request::get(&url).body(Body::empty()).unwrap();
+        assert_eq!(fetch(&transport, req).await.unwrap(), "hello", "request {n}");
+        let pause = std::time::Instant::now();
+        while pause.elapsed() < most * (n % 16) / 16 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let stats = transport.stats();
+    drop(transport);
+    // The last connection is closed by us, which ends the server; if it was closed by the server, one more is.
+    drop(TcpStream::connect(addr).await);
+    server.join().unwrap();
+    assert_eq!(stats.in_use, 0);
+    assert!(stats.reused > 100 && stats.created > 100, "both must have happened often: {stats:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_tasks_and_hosts_at_once_lose_nothing() {
     let mut peers = Vec::new();
