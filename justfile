@@ -17,3 +17,7 @@ fmt:
 
 lint:
     cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# Instructions and allocations of HTTP/1 parsing and writing, beside httparse and hyper. Counting instructions needs valgrind.
+h1-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --example h1_instructions -- {{ARGS}}

@@ -75,8 +75,9 @@ impl FieldBlock {
         // The http crate keeps names below 64 KiB.
         let Ok(name_len) = u16::try_from(name_len) else { return Err(FieldError::Name(Excerpt::new(text))) };
         // The usual line has one space before the value and none behind it.
-        let value = &text[colon + 1..];
-        let value = trim_ows_start(value.strip_prefix(b" ").unwrap_or(value));
+        let value = match &text[colon + 1..] {
+            [b' ', value @ ..] | value => trim_ows_start(value),
+        };
         let value_at = line.end - value.len();
         self.spans.push(Span {
             name: offset(line.start),
@@ -136,10 +137,13 @@ impl FieldBlock {
             let _ = map.try_reserve(spans.len());
         }
         for span in &spans {
-            let name_bytes = &block[at(span.name)..at(span.name) + usize::from(span.name_len)];
+            // For names that are not known, and for errors.
+            let name_bytes = || &block[at(span.name)..at(span.name) + usize::from(span.name_len)];
             let name = match name::by_index(span.known) {
                 Some(name) => name.clone(),
-                None => HeaderName::from_bytes(name_bytes).map_err(|_| FieldError::Name(Excerpt::new(name_bytes)))?,
+                None => {
+                    HeaderName::from_bytes(name_bytes()).map_err(|_| FieldError::Name(Excerpt::new(name_bytes())))?
+                }
             };
             let value = if span.folded {
                 Bytes::from(unfolded(&block[at(span.value)..at(span.end)]))
@@ -149,7 +153,7 @@ impl FieldBlock {
             facts.note(span.known, &value);
             // RFC 9110 section 5.5: CR, LF and NUL make a value invalid and dangerous; the other controls are refused as well.
             let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value {
-                name: Excerpt::new(name_bytes),
+                name: Excerpt::new(name_bytes()),
                 value: Excerpt::new(&block[at(span.value)..at(span.end)]),
             })?;
             map.try_append(name, value).map_err(|_| FieldError::TooMany)?;

@@ -111,9 +111,9 @@ known! {
     HeaderName::from_static("proxy-connection"), "Proxy-Connection";
     HeaderName::from_static("report-to"), "Report-To";
     HeaderName::from_static("reporting-endpoints"), "Reporting-Endpoints";
-    HeaderName::from_static("sec-ch-ua"), "Sec-Ch-Ua";
-    HeaderName::from_static("sec-ch-ua-mobile"), "Sec-Ch-Ua-Mobile";
-    HeaderName::from_static("sec-ch-ua-platform"), "Sec-Ch-Ua-Platform";
+    HeaderName::from_static("sec-ch-ua"), "sec-ch-ua";
+    HeaderName::from_static("sec-ch-ua-mobile"), "sec-ch-ua-mobile";
+    HeaderName::from_static("sec-ch-ua-platform"), "sec-ch-ua-platform";
     HeaderName::from_static("sec-fetch-dest"), "Sec-Fetch-Dest";
     HeaderName::from_static("sec-fetch-mode"), "Sec-Fetch-Mode";
     HeaderName::from_static("sec-fetch-site"), "Sec-Fetch-Site";

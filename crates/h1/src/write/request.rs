@@ -4,7 +4,7 @@ use http::{HeaderMap, Method};
 
 use crate::excerpt::Excerpt;
 use crate::framing::Framing;
-use crate::syntax::has_space_or_control;
+use crate::syntax::kinds;
 use crate::target::RequestTarget;
 use crate::write::{CHUNKED, EncodeError, content_length, fields};
 
@@ -28,18 +28,31 @@ pub fn encode_request_head(
     body: Framing,
 ) -> Result<(), EncodeError> {
     let length = match body {
-        Framing::None if [Method::POST, Method::PUT, Method::PATCH].contains(method) => Some(0),
+        Framing::None if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => Some(0),
         Framing::Length(length) => Some(length),
         Framing::None | Framing::Chunked => None,
         Framing::UntilClose | Framing::Tunnel => return Err(EncodeError::Framing(body)),
     };
-    if has_space_or_control(host.as_bytes()) || !host.is_ascii() {
+    let in_host = kinds(host.as_bytes());
+    if in_host.space_or_control || in_host.above_ascii {
         return Err(EncodeError::Host(Excerpt::new(host.as_bytes())));
     }
     let text = target_text(&target)?;
+    // RFC 9112 section 3.2: no white space in a target; with a line end in it the request could be split.
+    let in_target = kinds(text.as_bytes());
+    if in_target.space_or_control {
+        return Err(EncodeError::Target(Excerpt::new(text.as_bytes())));
+    }
     dst.extend_from_slice(method.as_str().as_bytes());
     dst.push(b' ');
-    write_target(dst, &target, text);
+    if matches!(target, RequestTarget::Origin(_)) && !text.starts_with('/') {
+        dst.push(b'/');
+    }
+    if in_target.above_ascii {
+        percent_encode(dst, text);
+    } else {
+        dst.extend_from_slice(text.as_bytes());
+    }
     dst.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     dst.extend_from_slice(host.as_bytes());
     dst.extend_from_slice(b"\r\n");
@@ -53,31 +66,18 @@ pub fn encode_request_head(
     Ok(())
 }
 
+/// The text of a target; two of the forms have no empty one.
 fn target_text<'a>(target: &RequestTarget<'a>) -> Result<&'a str, EncodeError> {
-    let text = match *target {
-        RequestTarget::Origin(text) => text,
-        RequestTarget::Absolute(text) | RequestTarget::Authority(text) if text.is_empty() => {
-            return Err(EncodeError::Target(Excerpt::new(b"")));
-        }
-        RequestTarget::Absolute(text) | RequestTarget::Authority(text) => text,
-        RequestTarget::Asterisk => "*",
-    };
-    // RFC 9112 section 3.2: no white space in a target; with a line end in it the request could be split.
-    if has_space_or_control(text.as_bytes()) {
-        Err(EncodeError::Target(Excerpt::new(text.as_bytes())))
-    } else {
-        Ok(text)
+    match *target {
+        RequestTarget::Absolute("") | RequestTarget::Authority("") => Err(EncodeError::Target(Excerpt::new(b""))),
+        RequestTarget::Origin(text) | RequestTarget::Absolute(text) | RequestTarget::Authority(text) => Ok(text),
+        RequestTarget::Asterisk => Ok("*"),
     }
 }
 
-fn write_target(dst: &mut Vec<u8>, target: &RequestTarget<'_>, text: &str) {
-    if matches!(target, RequestTarget::Origin(_)) && !text.starts_with('/') {
-        dst.push(b'/');
-    }
-    if text.is_ascii() {
-        dst.extend_from_slice(text.as_bytes());
-        return;
-    }
+/// Writes `text` with all bytes above ASCII percent-encoded.
+#[cold]
+fn percent_encode(dst: &mut Vec<u8>, text: &str) {
     for b in text.bytes() {
         if b.is_ascii() {
             dst.push(b);
