@@ -21,3 +21,10 @@ lint:
 # Instructions and allocations of HTTP/1 parsing and writing, beside httparse and hyper. Counting instructions needs valgrind.
 h1-cost *ARGS:
     cargo run --profile bench -p roundtrip-bench --example h1_instructions -- {{ARGS}}
+
+# Routers side by side: time with criterion, and instructions of a lookup, which needs valgrind.
+routers *ARGS:
+    cargo bench -p roundtrip-bench --bench router -- {{ARGS}}
+
+router-instructions *ARGS:
+    cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}

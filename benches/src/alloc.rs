@@ -6,12 +6,15 @@ use std::ops::Sub;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts calls and bytes, and leaves the work to the system's allocator.
-pub(crate) struct Counting;
+#[derive(Debug)]
+pub struct Counting;
 
 /// Who allocates: a thread works for one side.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Threads that have not said otherwise.
     Client = 0,
+    /// Threads that have called [`work_for`].
     Server = 1,
 }
 
@@ -24,19 +27,23 @@ static ALLOCATIONS: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 static BYTES: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
 /// From now on this thread's allocations are `side`'s. Threads that say nothing work for the client.
-pub(crate) fn work_for(side: Side) {
+pub fn work_for(side: Side) {
     SIDE.set(side);
 }
 
 /// What a side has allocated so far. Nothing is subtracted when memory is freed; growing counts as a new allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Allocated {
-    pub(crate) count: u64,
-    pub(crate) bytes: u64,
+pub struct Allocated {
+    /// How often.
+    pub count: u64,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 impl Allocated {
-    pub(crate) fn by(side: Side) -> Self {
+    /// The sum over all threads that work for a side.
+    #[must_use]
+    pub fn by(side: Side) -> Self {
         let load = |counters: &[AtomicU64; 2]| counters[side as usize].load(Ordering::Relaxed);
         Allocated { count: load(&ALLOCATIONS), bytes: load(&BYTES) }
     }

@@ -3,7 +3,6 @@
 //! One real server, one real client, loopback TCP, one GET with its body read to the end per operation, in three scenarios:
 //! connections pooled, connections closed by the server, connections not pooled by the client. `--help` tells the rest.
 
-mod alloc;
 mod args;
 mod machine;
 mod measure;
@@ -15,13 +14,14 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use roundtrip_bench::alloc::Counting;
 
 use crate::args::{Args, Command};
 use crate::measure::Round;
 use crate::scenario::Scenario;
 
 #[global_allocator]
-static ALLOCATOR: alloc::Counting = alloc::Counting;
+static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     let outcome = Args::parse(std::env::args_os().skip(1)).and_then(|command| match command {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use roundtrip_client::Client;
 use roundtrip_types::MessageExt;
 
-use crate::alloc::{Allocated, Side};
 use crate::args::Args;
 use crate::server::{GREETING, Running};
+use roundtrip_bench::alloc::{Allocated, Side};
 
 /// What one round measured.
 #[derive(Clone, Debug)]

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::alloc::Side;
 use crate::args::Args;
 use crate::machine;
 use crate::measure::Round;
 use crate::scenario::Scenario;
+use roundtrip_bench::alloc::Side;
 
 type Rounds = [(Scenario, Vec<Round>)];
 
@@ -134,7 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::alloc::Allocated;
+    use roundtrip_bench::alloc::Allocated;
 
     fn rounds() -> Vec<(Scenario, Vec<Round>)> {
         let round = |micros: u64| Round {

@@ -10,7 +10,7 @@ use roundtrip_server::{Server, ServerConfig};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-use crate::alloc::{self, Side};
+use roundtrip_bench::alloc::{self, Side};
 
 /// What every request is answered with.
 pub(crate) const GREETING: &str = "Hello I am server 3";

@@ -1,9 +1,6 @@
 //! Instructions and allocations of HTTP/1 parsing and writing, beside `httparse` and hyper: figures that do not depend on how
 //! busy the machine is. `--help` tells the rest.
 
-#[path = "../../src/alloc.rs"]
-#[allow(dead_code, reason = "everything here works for one side")]
-mod alloc;
 mod cases;
 mod exchange;
 
@@ -11,11 +8,11 @@ use std::process::{Command, ExitCode};
 
 use lexopt::{Arg, ValueExt};
 
-use crate::alloc::{Allocated, Side};
 use crate::cases::{Case, Turn, Way};
+use roundtrip_bench::alloc::{Allocated, Counting, Side};
 
 #[global_allocator]
-static ALLOCATOR: alloc::Counting = alloc::Counting;
+static ALLOCATOR: Counting = Counting;
 
 const HELP: &str = "\
 h1_instructions: what parsing and writing HTTP/1 costs, in instructions and allocations

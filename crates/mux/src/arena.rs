@@ -16,7 +16,7 @@ pub(crate) struct Arena {
     pub(crate) nodes: Vec<Node>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) leaves: Vec<Leaf>,
-    /// What long literals have past the bytes in their slots.
+    /// The text of literals that are too long for their slots.
     pub(crate) pool: Vec<u8>,
     /// The roots of named hosts, sorted by name.
     pub(crate) hosts: Vec<(Box<str>, u32)>,
@@ -30,9 +30,7 @@ pub(crate) struct Node {
     pub(crate) multiplier: u64,
     /// The first slot of the literal children's table; 0 if there are none.
     pub(crate) slots: u32,
-    pub(crate) shift: u8,
-    /// Whether there is just one literal child, in the first slot.
-    pub(crate) single: bool,
+    pub(crate) shift: u32,
     pub(crate) wild: u32,
     pub(crate) leaf: u32,
     pub(crate) end: u32,
@@ -43,20 +41,31 @@ pub(crate) struct Node {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    pub(crate) key: Key,
+    pub(crate) head: u64,
+    pub(crate) tail: u64,
+    pub(crate) len: u32,
     /// 0 in a slot that is free.
     pub(crate) child: u32,
     pub(crate) pool: u32,
     /// Whether a segment spelled like this literal must be looked at closely: it is not plain text, or no path with it is clean.
     pub(crate) odd: bool,
+    /// Whether the parent has other ways that the segment fits.
+    pub(crate) passes: bool,
     /// Whether the search goes on in the next slot when this one differs.
     pub(crate) more: bool,
 }
 
 impl Slot {
-    /// A slot that no segment fits, because none is that long.
-    pub(crate) const FREE: Slot =
-        Slot { key: Key { head: 0, tail: 0, len: u32::MAX }, child: 0, pool: 0, odd: false, more: false };
+    pub(crate) const FREE: Slot = Slot::of(&Key::NONE);
+
+    pub(crate) const fn of(key: &Key) -> Slot {
+        let Key { head, tail, len } = *key;
+        Slot { head, tail, len, child: 0, pool: 0, odd: false, passes: false, more: false }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        Key { head: self.head, tail: self.tail, len: self.len }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -101,31 +110,16 @@ impl Arena {
         self.leaves[leaf as usize].allow
     }
 
-    /// The literal child of a node for the segment that `path` begins with, and the segment's length. `path` is the last part of
-    /// a path of which `last` is the last word.
-    #[inline(always)]
-    pub(crate) fn first_literal(&self, node: &Node, path: &[u8], last: u64) -> Option<(&Slot, usize)> {
-        if node.single {
-            let slot = self.slots.get(node.slots as usize)?;
-            let len = slot.key.len as usize;
-            // The literal is known, so that there is no need to find the segment's end.
-            let same = slot.key.begins(path, last) && path.get(len).is_none_or(|byte| *byte == b'/');
-            (same && (slot.key.len <= Key::SHORT || self.same_beyond(slot, path))).then_some((slot, len))
-        } else if node.slots != 0 {
-            let (key, len) = Key::first(path, last);
-            Some((self.literal(node, &key, path)?, len))
-        } else {
-            None
-        }
-    }
-
     /// The literal child of a node for a segment, of which `key` was made; `text` begins with the segment.
     #[inline(always)]
     pub(crate) fn literal(&self, node: &Node, key: &Key, text: &[u8]) -> Option<&Slot> {
-        let mut index = node.slots as usize + key.slot(node.multiplier, node.shift.into());
+        let mut index = node.slots as usize + key.slot(node.multiplier, node.shift);
         loop {
             let slot = self.slots.get(index)?;
-            if slot.key == *key && (key.len <= Key::SHORT || self.same_beyond(slot, text)) {
+            if slot.head == key.head
+                && slot.tail == key.tail
+                && (key.len <= Key::SHORT || self.same(slot, key.len, text))
+            {
                 return Some(slot);
             }
             if !slot.more {
@@ -141,12 +135,13 @@ impl Arena {
         nodes + slots + size_of_val(&*self.leaves) + self.pool.len()
     }
 
+    /// Whether the literal of a slot is the long segment that `text` begins with.
     #[cold]
     #[inline(never)]
-    fn same_beyond(&self, slot: &Slot, text: &[u8]) -> bool {
-        let (short, len, pool) = (Key::SHORT as usize, slot.key.len as usize, slot.pool as usize);
-        let own = self.pool.get(pool..pool + (len - short));
-        own.is_some() && own == text.get(short..len)
+    fn same(&self, slot: &Slot, len: u32, text: &[u8]) -> bool {
+        let (own_len, pool) = (slot.len as usize, slot.pool as usize);
+        let own = self.pool.get(pool..pool + own_len);
+        slot.len == len && own.is_some() && own == text.get(..own_len)
     }
 }
 

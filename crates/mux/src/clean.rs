@@ -101,21 +101,13 @@ pub(crate) fn escape_segment(bytes: &[u8]) -> String {
 }
 
 /// Whether no path with this segment before its end is clean.
-#[inline(always)]
-pub(crate) fn makes_unclean(segment: &[u8]) -> bool {
+fn makes_unclean(segment: &[u8]) -> bool {
     matches!(segment, [] | [b'.'] | [b'.', b'.'])
 }
 
 /// Whether a segment is text that stands for itself: not empty, no dots, nothing escaped and nothing that should be.
-#[inline]
 pub(crate) fn is_plain_segment(segment: &[u8]) -> bool {
     !makes_unclean(segment) && segment.iter().all(|&byte| PLAIN[usize::from(byte)])
-}
-
-/// How many plain bytes a text begins with. A slash is none.
-#[inline(always)]
-pub(crate) fn plain_len(text: &[u8]) -> usize {
-    text.iter().position(|&byte| !PLAIN[usize::from(byte)]).unwrap_or(text.len())
 }
 
 /// Whether all of a path from its first slash is clean, unescaped text, a final slash included.

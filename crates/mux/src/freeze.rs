@@ -67,10 +67,13 @@ impl Freezer<'_> {
             if !from.literals.is_empty() {
                 let mut literals: Vec<_> = from.literals.iter().map(|(literal, child)| (&**literal, *child)).collect();
                 literals.sort_unstable();
-                let slots: Vec<_> =
-                    literals.into_iter().map(|(literal, child)| self.slot(literal, child, wilds_above)).collect();
+                let passes = from.wild.is_some() || !from.rest.is_empty();
+                let slots: Vec<_> = literals
+                    .into_iter()
+                    .map(|(literal, child)| self.slot(literal, child, wilds_above, passes))
+                    .collect();
                 let table = Table::of(&slots);
-                (node.multiplier, node.shift, node.single) = (table.multiplier, table.shift, slots.len() == 1);
+                (node.multiplier, node.shift) = (table.multiplier, table.shift);
                 node.slots = u32::try_from(self.arena.slots.len()).expect("memory ends before the slot numbers do");
                 self.arena.slots.extend(table.slots);
             }
@@ -83,11 +86,14 @@ impl Freezer<'_> {
         }
     }
 
-    fn slot(&mut self, literal: &[u8], child: NodeId, wilds_above: u32) -> Slot {
+    fn slot(&mut self, literal: &[u8], child: NodeId, wilds_above: u32, passes: bool) -> Slot {
+        let key = Key::of(literal);
         let pool = u32::try_from(self.arena.pool.len()).expect("memory ends before the pool's offsets do");
-        self.arena.pool.extend(literal.iter().skip(Key::SHORT as usize));
+        if key.len > Key::SHORT {
+            self.arena.pool.extend(literal);
+        }
         let odd = !clean::is_plain_segment(literal);
-        Slot { key: Key::of(literal), child: self.number(child, wilds_above), pool, odd, more: false }
+        Slot { child: self.number(child, wilds_above), pool, odd, passes, ..Slot::of(&key) }
     }
 
     fn leaf(&mut self, from: &tree::Leaf) -> u32 {
@@ -116,7 +122,7 @@ impl Freezer<'_> {
 /// A hash table of literal children: as few slots as free it of collisions, or, when there are many children, short runs.
 struct Table {
     multiplier: u64,
-    shift: u8,
+    shift: u32,
     slots: Vec<Slot>,
 }
 
@@ -141,10 +147,10 @@ impl Table {
         Table::fill(children, multiplier, shift_for(fewest * 2))
     }
 
-    fn fill(children: &[Slot], multiplier: u64, shift: u8) -> Self {
+    fn fill(children: &[Slot], multiplier: u64, shift: u32) -> Self {
         let mut slots = vec![Slot::FREE; 1 << (64 - shift)];
         for child in children {
-            let mut index = child.key.slot(multiplier, shift.into());
+            let mut index = child.key().slot(multiplier, shift);
             while slots.get(index).is_some_and(|slot| slot.child != 0) {
                 slots[index].more = true;
                 index += 1;
@@ -159,14 +165,14 @@ impl Table {
     }
 }
 
-fn is_perfect(children: &[Slot], multiplier: u64, shift: u8, size: usize) -> bool {
+fn is_perfect(children: &[Slot], multiplier: u64, shift: u32, size: usize) -> bool {
     let mut taken = vec![false; size];
-    children.iter().all(|child| !std::mem::replace(&mut taken[child.key.slot(multiplier, shift.into())], true))
+    children.iter().all(|child| !std::mem::replace(&mut taken[child.key().slot(multiplier, shift)], true))
 }
 
 /// How far a product is shifted to number the slots of a table, of which the size is a power of two from 2 on.
-fn shift_for(size: usize) -> u8 {
-    u8::try_from(size.leading_zeros() + 1).unwrap_or(63)
+fn shift_for(size: usize) -> u32 {
+    u64::BITS - size.trailing_zeros()
 }
 
 /// Odd numbers with no pattern to them (the SplitMix64 sequence), the same ones every time.
@@ -206,8 +212,8 @@ const GROWTH: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::last_word;
     use crate::pattern::Pattern;
+    use crate::words::{last_word, slashes_in, word};
 
     fn arena(patterns: &[String]) -> Arena {
         let mut tree = Tree::default();
@@ -221,7 +227,10 @@ mod tests {
     fn child(arena: &Arena, segment: &[u8]) -> Option<u32> {
         let root = arena.node(arena.any_host);
         let close = arena.literal(root, &Key::of(segment), segment).map(|slot| slot.child);
-        let quick = arena.first_literal(root, segment, last_word(segment)).map(|(slot, _)| slot.child);
+        let last = last_word(segment);
+        let head = word(segment, last);
+        let key = Key::first(segment, last, head, slashes_in(head));
+        let quick = arena.literal(root, &key, segment).map(|slot| slot.child);
         assert_eq!(close, quick, "{}", String::from_utf8_lossy(segment));
         close
     }
@@ -248,11 +257,16 @@ mod tests {
         let state = Key::of(&literal[..24]).tail;
         let mut forged = literal;
         forged[16] = b'X';
-        let forged_state = Key::of(&forged[..24]).tail;
-        for (at, byte) in forged[24..].iter_mut().enumerate() {
-            *byte ^= (state.rotate_left(5) ^ forged_state.rotate_left(5)).to_le_bytes()[at];
-        }
-        assert_eq!(Key::of(&forged), Key::of(&literal), "the forgery has worked");
+        let differs = state ^ Key::of(&forged[..24]).tail;
+        // A key does not tell its top bit, so that the forger has two guesses.
+        let guesses = [differs, differs ^ 1 << 63].map(|differs| {
+            let mut guess = forged;
+            for (byte, mask) in guess[24..].iter_mut().zip(differs.rotate_left(5).to_le_bytes()) {
+                *byte ^= mask;
+            }
+            guess
+        });
+        let forged = guesses.into_iter().find(|guess| Key::of(guess) == Key::of(&literal)).unwrap();
         let text = String::from_utf8(literal.to_vec()).unwrap();
         for others in [vec![], vec!["/other".to_owned()]] {
             let arena = arena(&[vec![format!("/{text}")], others].concat());

@@ -27,6 +27,7 @@ mod router;
 mod spans;
 mod table;
 mod tree;
+mod words;
 
 mod answers;
 mod mount;

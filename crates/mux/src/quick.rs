@@ -7,12 +7,13 @@
 //! 2026).
 
 use crate::arena::{Arena, Node};
-use crate::clean::{is_plain_path, makes_unclean, plain_len};
-use crate::key::last_word;
+use crate::clean::is_plain_path;
+use crate::key::Key;
 use crate::lookup::Outcome;
-use crate::methods::MethodId;
+use crate::methods::{MethodId, MethodMask};
 use crate::spans::Spans;
 use crate::tree::RouteId;
+use crate::words::{bytes_below, doubtful_in, last_word, slashes_in, surely_plain, up_to, word};
 
 /// Looks a request up, if that can be done on the straight way: the pattern that takes it, or what else is certain.
 ///
@@ -26,100 +27,138 @@ pub(crate) fn quick(
     path: &[u8],
     spans: &mut Spans,
 ) -> Result<RouteId, Option<Outcome>> {
-    // What the straight way passes by: other children, other leaves, the patterns without a host.
-    let mut passed = 0;
-    let mut root = arena.any_host;
-    if own_root != 0 {
-        (root, passed) = (own_root, arena.any_host);
-    }
-    let mut node = arena.node(root);
-    let last = last_word(path);
-    // From the slash after the node to the end; empty at the path's end.
-    let mut rest = path;
-    while rest.len() > 1 {
-        let from = &rest[1..];
-        if let Some((slot, len)) = arena.first_literal(node, from, last) {
-            if slot.odd {
-                return Err(None);
-            }
-            passed |= node.wild | node.rest;
-            node = arena.node(slot.child);
-            rest = from.get(len..).ok_or(None)?;
-        } else if node.wild != 0 {
-            // A plain segment ends where the plain bytes do.
-            let len = plain_len(from);
-            let (value, after) = from.split_at_checked(len).ok_or(None)?;
-            if makes_unclean(value) || after.first().is_some_and(|byte| *byte != b'/') {
-                return Err(None);
-            }
-            let start = path.len() - from.len();
-            if !spans.push_near(start, start + len) {
-                return Err(None);
-            }
-            passed |= node.rest;
-            node = arena.node(node.wild);
-            rest = after;
-        } else {
-            return leads_nowhere(arena, node, method, path.len(), rest, passed, spans);
-        }
-    }
-    if !rest.is_empty() {
-        return at_final_slash(arena, node, method, path.len(), passed, spans);
-    }
-    match arena.pick(node.leaf, method) {
-        Some(route) => Ok(route),
-        None => Err(at_end(arena, node, method, passed)),
-    }
-}
-
-/// The path goes on where the table has no child for it: only a rest can take it.
-#[inline(never)]
-fn leads_nowhere(
-    arena: &Arena,
-    node: &Node,
-    method: MethodId,
-    path_len: usize,
-    rest: &[u8],
-    passed: u32,
-    spans: &mut Spans,
-) -> Result<RouteId, Option<Outcome>> {
-    if !is_plain_path(rest) {
-        return Err(None);
-    }
-    match arena.pick(node.rest, method) {
-        Some(route) if spans.push_near(path_len + 1 - rest.len(), path_len) => Ok(route),
-        Some(_) => Err(None),
-        None => Err((passed == 0).then(|| Outcome::Miss(arena.allow(node.rest)))),
-    }
-}
-
-/// The path ends here in a slash.
-#[inline(never)]
-fn at_final_slash(
-    arena: &Arena,
-    node: &Node,
-    method: MethodId,
-    path_len: usize,
-    passed: u32,
-    spans: &mut Spans,
-) -> Result<RouteId, Option<Outcome>> {
-    if let Some(route) = arena.pick(node.end, method) {
+    let root = if own_root != 0 { own_root } else { arena.any_host };
+    let way = walk(arena, arena.node(root), path, spans);
+    if let End::Path = way.end
+        && let Some(route) = arena.pick(way.node.leaf, method)
+    {
         return Ok(route);
     }
-    match arena.pick(node.rest, method) {
-        Some(route) if spans.push_near(path_len, path_len) => Ok(route),
-        Some(_) => Err(None),
-        None => Err((passed == 0).then(|| Outcome::Miss(arena.allow(node.end) | arena.allow(node.rest)))),
+    // What the way has passed by: other children, other leaves, the patterns without a host.
+    let passed = way.passed || (own_root != 0 && arena.any_host != 0);
+    otherwise(arena, &way, method, path.len(), passed, spans)
+}
+
+/// How far the straight way leads.
+struct Way<'a> {
+    /// The last node that it reaches.
+    node: &'a Node,
+    end: End,
+    /// Whether it has passed by other ways.
+    passed: bool,
+}
+
+/// Why the way ends.
+enum End {
+    /// The path ends, without a slash.
+    Path,
+    /// The path ends in a slash.
+    Slash,
+    /// The node has no child for the segment that begins here.
+    Child(u16),
+    /// The path may mean something else than it says, or has too many values.
+    Unclear,
+}
+
+/// Goes down from a root. Not part of its caller, so that the loop has all registers to itself.
+#[inline(never)]
+fn walk<'a>(arena: &'a Arena, root: &'a Node, path: &[u8], spans: &mut Spans) -> Way<'a> {
+    let mut node = root;
+    let mut passed = false;
+    // Whether something on the way may be more than plain text. That is looked into at the end.
+    let mut doubt = 0;
+    let last = last_word(path);
+    // From the segment after the node to the end.
+    let mut rest = path.get(1..).unwrap_or_default();
+    let end = loop {
+        if rest.is_empty() {
+            break End::Slash;
+        }
+        let head = word(rest, last);
+        let slashes = slashes_in(head);
+        let mut literal = None;
+        if node.slots != 0 {
+            let key = Key::first(rest, last, head, slashes);
+            literal = arena.literal(node, &key, rest).map(|slot| (slot, key.len as usize));
+        }
+        let len = if let Some((slot, len)) = literal {
+            doubt |= u64::from(slot.odd);
+            passed |= slot.passes;
+            node = arena.node(slot.child);
+            len
+        } else if node.wild != 0 {
+            doubt |= doubtful_in(head) & up_to(slashes);
+            // A segment that is empty or begins with a dot; the two bytes differ in the lowest bit.
+            doubt |= u64::from(head & 0xfe == u64::from(b'.'));
+            let mut len = bytes_below(slashes) as usize;
+            if slashes == 0 {
+                let (all, doubt_there) = long_value(rest, last);
+                (len, doubt) = (all, doubt | doubt_there);
+            }
+            let start = path.len() - rest.len();
+            if !spans.push_near(start, start + len) {
+                break End::Unclear;
+            }
+            passed |= node.rest != 0;
+            node = arena.node(node.wild);
+            len
+        } else {
+            doubt |= u64::from(!surely_plain(rest));
+            break u16::try_from(path.len() - rest.len()).map_or(End::Unclear, End::Child);
+        };
+        match rest.get(len + 1..) {
+            Some(after) => rest = after,
+            None => break End::Path,
+        }
+    };
+    let end = if doubt != 0 && !is_plain_path(path) { End::Unclear } else { end };
+    Way { node, end, passed }
+}
+
+/// The length of a value that is longer than a word, and whether there is a doubt that it is plain text.
+#[inline(always)]
+fn long_value(value: &[u8], last: u64) -> (usize, u64) {
+    let (mut at, mut doubt) = (8, 0);
+    loop {
+        let word = word(value.get(at..).unwrap_or_default(), last);
+        let slashes = slashes_in(word);
+        doubt |= doubtful_in(word) & up_to(slashes);
+        if slashes != 0 {
+            return (at + bytes_below(slashes) as usize, doubt);
+        }
+        at += 8;
     }
 }
 
-/// The path ends here without a slash, and no pattern that does so takes the method.
+/// What can be said when no pattern without a final slash takes the request.
 #[inline(never)]
-fn at_end(arena: &Arena, node: &Node, method: MethodId, passed: u32) -> Option<Outcome> {
-    if passed != 0 {
-        return None;
+fn otherwise(
+    arena: &Arena,
+    way: &Way<'_>,
+    method: MethodId,
+    path_len: usize,
+    passed: bool,
+    spans: &mut Spans,
+) -> Result<RouteId, Option<Outcome>> {
+    let node = way.node;
+    // Where the value of a rest begins, and what else than that could take the method.
+    let (start, others) = match way.end {
+        End::Unclear => return Err(None),
+        End::Path if passed => return Err(None),
+        End::Path => {
+            let slash = arena.pick(node.end, method).or_else(|| arena.pick(node.rest, method));
+            let miss = || Outcome::Miss(arena.allow(node.leaf) | arena.allow(node.end) | arena.allow(node.rest));
+            return Err(Some(slash.map_or_else(miss, Outcome::Slash)));
+        }
+        End::Slash => match arena.pick(node.end, method) {
+            Some(route) => return Ok(route),
+            None => (path_len, arena.allow(node.end)),
+        },
+        End::Child(start) => (usize::from(start), MethodMask::NONE),
+    };
+    match arena.pick(node.rest, method) {
+        Some(route) if spans.push_near(start, path_len) => Ok(route),
+        Some(_) => Err(None),
+        None => Err((!passed).then(|| Outcome::Miss(others | arena.allow(node.rest)))),
     }
-    let slash = arena.pick(node.end, method).or_else(|| arena.pick(node.rest, method));
-    let miss = || Outcome::Miss(arena.allow(node.leaf) | arena.allow(node.end) | arena.allow(node.rest));
-    Some(slash.map_or_else(miss, Outcome::Slash))
 }
