@@ -25,12 +25,15 @@ mod config;
 mod conn;
 mod dial;
 mod key;
+#[allow(dead_code, unused_imports)] // the pool does not dial with it yet
+mod net;
 mod pool;
 mod prepare;
 mod shared;
 mod transport;
 
 pub use config::TransportConfig;
+pub use net::{ConnInfo, Io, PeerAddr, TlsInfo};
 pub use pool::PoolStats;
 pub use roundtrip_types::RoundTripper;
 pub use transport::Transport;
