@@ -72,6 +72,10 @@ pub enum Phase {
     Dns,
     /// Opening the connection.
     Connect,
+    /// Asking a proxy to let us through.
+    Proxy,
+    /// Securing the connection: the TLS handshake.
+    Tls,
     /// Sending the request's head and body.
     Write,
     /// Waiting for the response's head.
@@ -81,7 +85,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase in a word, as errors print it: `prepare`, `queue`, `dns`, `connect`, `write`, `wait`, `body`.
+    /// The phase in a word, as errors print it: `prepare`, `queue`, `dns`, `connect`, `proxy`, `tls`, `write`, `wait`,
+    /// `body`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -89,6 +94,8 @@ impl Phase {
             Phase::Queue => "queue",
             Phase::Dns => "dns",
             Phase::Connect => "connect",
+            Phase::Proxy => "proxy",
+            Phase::Tls => "tls",
             Phase::Write => "write",
             Phase::Wait => "wait",
             Phase::Body => "body",
