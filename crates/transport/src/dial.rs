@@ -8,7 +8,10 @@ use std::time::Duration;
 use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::net::TcpStream;
 
+use crate::TransportConfig;
 use crate::key::Key;
+use crate::net::{ConnInfo, Dialed, Facts, Stream};
+use crate::shared::now;
 
 /// Opens a connection to `key` within `limit`, names and addresses included.
 ///
@@ -17,7 +20,7 @@ use crate::key::Key;
 ///
 /// # Cancel safety
 /// Dropping the future gives the attempt up; nothing is left open.
-pub(crate) async fn dial(key: &Key, limit: Option<Duration>) -> Result<(TcpStream, SocketAddr)> {
+pub(crate) async fn dial(_config: &TransportConfig, key: &Key, limit: Option<Duration>) -> Result<Dialed> {
     let mut phase = Phase::Dns;
     let Some(limit) = limit else { return open(key, &mut phase).await };
     match tokio::time::timeout(limit, open(key, &mut phase)).await {
@@ -30,11 +33,18 @@ pub(crate) async fn dial(key: &Key, limit: Option<Duration>) -> Result<(TcpStrea
     }
 }
 
-async fn open(key: &Key, phase: &mut Phase) -> Result<(TcpStream, SocketAddr)> {
+async fn open(key: &Key, phase: &mut Phase) -> Result<Dialed> {
+    let started = now();
+    let mut dns = None;
     let addresses = match key.host().parse::<IpAddr>() {
         Ok(ip) => vec![SocketAddr::new(ip, key.port())],
-        Err(_) => resolve(key).await?,
+        Err(_) => {
+            let found = resolve(key).await?;
+            dns = Some(now().saturating_duration_since(started));
+            found
+        }
     };
+    let connecting = now();
     *phase = Phase::Connect;
     let mut failures = Vec::new();
     for address in addresses {
@@ -42,7 +52,10 @@ async fn open(key: &Key, phase: &mut Phase) -> Result<(TcpStream, SocketAddr)> {
             Ok(stream) => {
                 // Requests are written whole, so waiting for more to send only delays them.
                 let _ = stream.set_nodelay(true);
-                return Ok((stream, address));
+                let local = stream.local_addr().ok();
+                let info = ConnInfo::new(Facts { peer: address.into(), local, ..Facts::default() });
+                let connect = Some(now().saturating_duration_since(connecting));
+                return Ok(Dialed { stream: Stream::Tcp(stream), info, dns, connect, proxy: None, tls: None });
             }
             Err(cause) => failures.push((address, cause)),
         }

@@ -20,20 +20,36 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
+// for the program
 mod config;
-mod conn;
-mod dial;
-mod key;
-#[allow(dead_code, unused_imports)] // the pool does not dial with it yet
-mod net;
-mod pool;
-mod prepare;
-mod shared;
+mod events;
+mod timings;
 mod transport;
+mod upgrade;
 
-pub use config::TransportConfig;
+// one request
+mod acquire;
+mod body;
+mod conn;
+mod drain;
+mod prepare;
+mod timers;
+
+// what they share
+mod key;
+mod pool;
+mod shared;
+mod sweeper;
+
+// reaching a server
+mod dial;
+mod net;
+
+pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use events::{Connected, Events, GotConn};
 pub use net::{ConnInfo, Io, PeerAddr, TlsInfo};
-pub use pool::PoolStats;
+pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
 pub use roundtrip_types::RoundTripper;
-pub use transport::Transport;
+pub use timings::Timings;
+pub use transport::{ShutdownReport, Transport};
+pub use upgrade::Upgraded;

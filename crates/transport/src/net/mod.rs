@@ -3,6 +3,7 @@
 mod info;
 mod stream;
 
+pub(crate) use self::info::Facts;
 pub use self::info::{ConnInfo, PeerAddr, TlsInfo};
 pub use self::stream::Io;
 pub(crate) use self::stream::{Dialed, ReadHalf, Stream, WriteHalf};
