@@ -33,7 +33,12 @@ mod shared;
 mod transport;
 
 pub use config::TransportConfig;
-pub use net::{ConnInfo, Io, PeerAddr, TlsInfo};
+#[cfg(feature = "hickory")]
+pub use net::HickoryResolver;
+pub use net::{
+    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Resolve, ResolveFuture, Resolver,
+    Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
+};
 pub use pool::PoolStats;
 pub use roundtrip_types::RoundTripper;
 pub use transport::Transport;

@@ -1,8 +1,16 @@
 //! Reaching a server: names, addresses, proxies and TLS, down to a byte stream and what is known about it.
 
+mod dial;
 mod info;
+mod resolve;
 mod stream;
+mod target;
 
+pub use self::dial::{Connection, Dial, DialFuture, Dialer, TcpConfig};
 pub use self::info::{ConnInfo, PeerAddr, TlsInfo};
+#[cfg(feature = "hickory")]
+pub use self::resolve::HickoryResolver;
+pub use self::resolve::{DnsCacheConfig, Resolve, ResolveFuture, Resolver, SystemResolver};
 pub use self::stream::Io;
 pub(crate) use self::stream::{Dialed, ReadHalf, Stream, WriteHalf};
+pub use self::target::{Scheme, Target};
