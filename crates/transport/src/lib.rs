@@ -36,9 +36,9 @@ pub use config::TransportConfig;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 pub use net::{
-    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Resolve, ResolveFuture, Resolver,
-    Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
+    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv,
+    ProxyKind, Resolve, ResolveFuture, Resolver, Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
 };
 pub use pool::PoolStats;
-pub use roundtrip_types::RoundTripper;
+pub use roundtrip_types::{Error, RoundTripper};
 pub use transport::Transport;

@@ -2,12 +2,14 @@
 
 mod dial;
 mod info;
+mod proxy;
 mod resolve;
 mod stream;
 mod target;
 
 pub use self::dial::{Connection, Dial, DialFuture, Dialer, TcpConfig};
 pub use self::info::{ConnInfo, PeerAddr, TlsInfo};
+pub use self::proxy::{Proxy, ProxyConfig, ProxyEnv, ProxyKind};
 #[cfg(feature = "hickory")]
 pub use self::resolve::HickoryResolver;
 pub use self::resolve::{DnsCacheConfig, Resolve, ResolveFuture, Resolver, SystemResolver};

@@ -1,5 +1,6 @@
 //! Where a connection is to lead.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -48,11 +49,11 @@ impl Scheme {
 }
 
 impl Target {
-    /// A target. An IPv6 address may stand in brackets, as in a URL.
+    /// A target. An IPv6 address may stand in brackets, as in a URL; a name beyond ASCII becomes its IDNA form (`xn--...`).
     #[must_use]
     pub fn new(scheme: Scheme, host: &str, port: u16) -> Self {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        Target { scheme, host: bare.into(), port }
+        Target { scheme, host: ascii_host(bare).into(), port }
     }
 
     /// What will be spoken there.
@@ -78,6 +79,14 @@ impl Target {
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+}
+
+/// A host name as DNS and TLS want it: IDNA's ASCII form. One that has none stays as it is, and will not resolve.
+pub(crate) fn ascii_host(host: &str) -> Cow<'_, str> {
+    if host.is_ascii() {
+        return Cow::Borrowed(host);
+    }
+    idna::domain_to_ascii(host).map_or(Cow::Borrowed(host), Cow::Owned)
 }
 
 impl fmt::Display for Target {
