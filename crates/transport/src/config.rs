@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use crate::events::Events;
+use crate::net::Dialer;
 
 /// The settings of a [`Transport`](crate::Transport): a plain struct to fill in. End a literal with
 /// `..TransportConfig::default()`: later versions add fields.
@@ -77,6 +78,9 @@ pub struct TransportConfig {
     /// One connection per request: each request says `Connection: close` and none is kept. Default false. Go: `DisableKeepAlives`.
     pub disable_keep_alives: bool,
 
+    /// How connections are opened. Default: over TCP. Go: `DialContext`.
+    pub dial: Dialer,
+
     /// How long a request may wait in the queue of its host before its own connection is being opened. Default `None`: as long as it
     /// takes, as Go. Ends with a [`Timeout`](roundtrip_types::ErrorKind::Timeout) in phase `queue`.
     pub wait_timeout: Option<Duration>,
@@ -131,6 +135,7 @@ impl Default for TransportConfig {
             max_conn_age: None,
             max_requests_per_conn: None,
             disable_keep_alives: false,
+            dial: Dialer::Tcp,
             wait_timeout: None,
             connect_timeout: Some(Duration::from_secs(30)),
             response_header_timeout: None,
@@ -173,6 +178,7 @@ impl fmt::Debug for TransportConfig {
             .field("max_conn_age", &self.max_conn_age)
             .field("max_requests_per_conn", &self.max_requests_per_conn)
             .field("disable_keep_alives", &self.disable_keep_alives)
+            .field("dial", &self.dial)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)

@@ -43,13 +43,19 @@ mod sweeper;
 
 // reaching a server
 mod dial;
+#[allow(dead_code, unused_imports)] // not all of it is used yet
 mod net;
 
 pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
 pub use events::{Connected, Events, GotConn};
-pub use net::{ConnInfo, Io, PeerAddr, TlsInfo};
+#[cfg(feature = "hickory")]
+pub use net::HickoryResolver;
+pub use net::{
+    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv,
+    ProxyKind, Resolve, ResolveFuture, Resolver, Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
+};
 pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
-pub use roundtrip_types::RoundTripper;
+pub use roundtrip_types::{Error, RoundTripper};
 pub use timings::Timings;
 pub use transport::{ShutdownReport, Transport};
 pub use upgrade::Upgraded;
