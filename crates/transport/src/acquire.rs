@@ -87,7 +87,9 @@ impl Waiting<'_> {
                 let id = dial.id;
                 match done {
                     Ok(dialed) => {
-                        self.dial.take().map(Dialing::done);
+                        if let Some(dial) = self.dial.take() {
+                            dial.done();
+                        }
                         self.shared.dialed(id, dialed, self.waiter.as_ref());
                         // Served now, or another has come first and this one serves somebody else.
                         continue;

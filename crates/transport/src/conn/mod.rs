@@ -114,7 +114,7 @@ impl Conn {
     /// Sets what the next response's head may be. Nothing happens if it is the same as before, as it mostly is.
     pub(crate) fn limit_head(&mut self, bytes: usize, fields: usize) {
         if self.limits.max_head_bytes != bytes || self.limits.max_fields != fields {
-            self.limits = Limits { max_head_bytes: bytes, max_fields: fields, ..Limits::response() };
+            self.limits = Limits { max_head_bytes: bytes, max_fields: fields };
             self.parser = ResponseParser::new(self.limits);
         }
     }

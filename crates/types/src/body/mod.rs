@@ -146,7 +146,7 @@ impl Body {
     /// ```
     #[must_use]
     pub fn replayable(make: impl Fn() -> Body + Send + Sync + 'static) -> Self {
-        Replayable::new(std::sync::Arc::new(make))
+        Replayable::body_of(std::sync::Arc::new(make))
     }
 
     /// What makes this body once more, if that is possible. Costs a reference count; nothing is made before it is asked.

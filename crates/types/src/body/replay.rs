@@ -16,7 +16,7 @@ pub(super) struct Replayable {
 }
 
 impl Replayable {
-    pub(super) fn new(make: Arc<Make>) -> Body {
+    pub(super) fn body_of(make: Arc<Make>) -> Body {
         let body = make();
         Body(Kind::Replayable(Box::new(Replayable { body, make })))
     }
@@ -47,7 +47,7 @@ impl Replayer {
         match self.0 {
             Source::Empty => Body::empty(),
             Source::Full(bytes) => Body::full(bytes),
-            Source::Make(make) => Replayable::new(make),
+            Source::Make(make) => Replayable::body_of(make),
         }
     }
 }
