@@ -25,7 +25,7 @@ use crate::timers::{Deadline, Timers};
 /// # Cancel safety
 /// Dropping the future gives up the place in the queue. What it had been given goes to the next, and a dial that it had begun goes on for
 /// others, in a task of its own.
-pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared, timers: &mut Timers) -> Result<Lease> {
+pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers) -> Result<Lease> {
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
@@ -37,7 +37,7 @@ pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared, timers: &m
     }
 }
 
-async fn wait(shared: &Arc<Shared>, request: &Prepared, timers: &mut Timers, waiter: WaiterId) -> Result<Lease> {
+async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers, waiter: WaiterId) -> Result<Lease> {
     let queue = Deadline::new(request.wait_timeout(), "wait_timeout");
     let mut waiting = Waiting { shared, request, waiter: Some(waiter), dial: None, queue };
     let mut found = None;
@@ -64,7 +64,7 @@ async fn wait(shared: &Arc<Shared>, request: &Prepared, timers: &mut Timers, wai
 /// A place in the queue, and perhaps a dial.
 struct Waiting<'a> {
     shared: &'a Arc<Shared>,
-    request: &'a Prepared,
+    request: &'a Prepared<'a>,
     /// `None` once it has ended.
     waiter: Option<WaiterId>,
     dial: Option<Dialing>,
@@ -144,7 +144,7 @@ pub(crate) struct Dialing {
 }
 
 impl Dialing {
-    fn start(shared: &Arc<Shared>, request: &Prepared, id: DialId) -> Self {
+    fn start(shared: &Arc<Shared>, request: &Prepared<'_>, id: DialId) -> Self {
         Dialing::new(shared, request.key(), request.connect_timeout(), request.events().cloned(), id)
     }
 
@@ -216,7 +216,7 @@ impl Connected {
 }
 
 #[cold]
-fn refusal(request: &Prepared, refused: Refused) -> Error {
+fn refusal(request: &Prepared<'_>, refused: Refused) -> Error {
     let error = match refused {
         Refused::QueueFull { waiting } => Error::new(
             ErrorKind::Overloaded,

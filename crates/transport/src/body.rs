@@ -58,7 +58,7 @@ impl ConnBody {
     pub(crate) fn start(
         mut exchange: Ending,
         framing: Framing,
-        request: &Prepared,
+        request: &Prepared<'_>,
         timers: Timers,
         ended_at: Option<Arc<OnceLock<Instant>>>,
     ) -> Body {

@@ -20,7 +20,8 @@ use crate::events::Events;
 use crate::key::Key;
 use crate::net::Dialed;
 use crate::pool::{
-    Acquired, CloseReason, DialId, Effects, Limits, Pool, PoolStats, Refused, Slot, Taken, Waited, WaiterId,
+    Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Waited,
+    WaiterId,
 };
 use crate::sweeper::{Next, Signal, sweep};
 
@@ -56,8 +57,7 @@ pub(crate) struct Lease {
     conn: Option<Box<Conn>>,
     slot: Slot,
     shared: Arc<Shared>,
-    /// How long it had lain idle; `None` if it had not.
-    pub(crate) idle: Option<Duration>,
+    idle: Option<Idle>,
     /// Whether it was opened for another request.
     pub(crate) reused: bool,
     /// What is said about it if it is closed.
@@ -378,35 +378,32 @@ impl Shared {
     #[inline]
     fn carry_out(&self, fx: Fx) {
         // Most steps ask for nothing.
-        if !(fx.wake.is_empty() && fx.close.is_empty() && fx.abort.is_empty() && !fx.emptied) {
+        if !fx.is_empty() {
             self.carry_out_all(fx);
         }
     }
 
     #[cold]
     fn carry_out_all(&self, fx: Fx) {
-        let Effects { wake, close, abort, emptied } = fx;
-        // Closed before anybody is woken: who waits for the room must not open a connection before the old one is gone.
-        if !close.is_empty() {
-            let events = self.events();
-            for (slot, mut conn, reason) in close {
-                let buffer = conn.rest();
-                drop(conn);
-                self.lock().keep_buffer(buffer);
-                if let Some(events) = &events {
-                    events.conn_closed(slot.id, reason);
+        for effect in fx.into_ordered() {
+            match effect {
+                Effect::Close(slot, mut conn, reason) => {
+                    let buffer = conn.rest();
+                    drop(conn);
+                    self.lock().keep_buffer(buffer);
+                    if let Some(events) = self.events() {
+                        events.conn_closed(slot.id, reason);
+                    }
                 }
+                Effect::Wake(waker) => waker.wake(),
+                Effect::Abort(dial) => {
+                    let handle = self.lock().dials.remove(&dial);
+                    if let Some(handle) = handle {
+                        handle.abort();
+                    }
+                }
+                Effect::Emptied => self.emptied.notify_waiters(),
             }
-        }
-        wake.into_iter().for_each(Waker::wake);
-        for dial in abort {
-            let handle = self.lock().dials.remove(&dial);
-            if let Some(handle) = handle {
-                handle.abort();
-            }
-        }
-        if emptied {
-            self.emptied.notify_waiters();
         }
     }
 
@@ -475,6 +472,11 @@ impl Lease {
 
     pub(crate) fn conn_mut(&mut self) -> &mut Conn {
         self.conn.as_mut().expect("a lease has its connection until it is given back")
+    }
+
+    /// How long it had lain idle when it was handed out; `None` if it had not.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle.map(Idle::duration)
     }
 
     pub(crate) fn slot(&self) -> Slot {

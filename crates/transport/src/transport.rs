@@ -199,7 +199,8 @@ impl Transport {
         &self.owner.shared
     }
 
-    async fn send(&self, request: &mut Prepared, mut body: Body) -> Result<Response> {
+    async fn send(&self, request: &mut Prepared<'_>) -> Result<Response> {
+        let mut body = request.take_body();
         let mut timers = Timers::new(request.total_timeout());
         let mut ledger = Ledger { on: request.wants_timings(), ..Ledger::default() };
         let started = ledger.on.then(now);
@@ -213,16 +214,19 @@ impl Transport {
             let got_conn = ledger.on.then(now);
             if let Some(events) = request.events() {
                 let (id, info) = (lease.conn().id, lease.conn().info.clone());
-                let conn = GotConn { id, info, reused: lease.reused, idle: lease.idle };
+                let conn = GotConn { id, info, reused: lease.reused, idle: lease.idle() };
                 events.got_conn(&request.key().to_string(), &conn);
             }
             // On a connection of its own nothing is repeated, so nothing need be kept for it.
             let again = if lease.reused { body.replayer() } else { None };
-            let error = match exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body).await {
+            let mut response = Response::default();
+            let exchange = exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body, &mut response);
+            let error = match exchange.await {
                 Ok(answer) => {
                     let since = started.zip(asked).zip(got_conn);
-                    let timings = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
-                    return Ok(respond(lease, answer, request, timers, ledger, timings));
+                    let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
+                    respond(lease, answer, request, timers, ledger, since, &mut response);
+                    return Ok(response);
                 }
                 Err(error) => error,
             };
@@ -251,36 +255,31 @@ struct Since {
     attempt: u32,
 }
 
-/// The head has come: what becomes of the connection, and the response.
+/// The head has come: what becomes of the connection, and the rest of the response.
 fn respond(
     mut lease: Lease,
     answer: Answer,
-    request: &Prepared,
+    request: &Prepared<'_>,
     timers: Timers,
     ledger: Ledger,
     since: Option<Since>,
-) -> Response {
-    let Answer { head, framing, unsent, upload_ok } = answer;
-    let reusable = upload_ok && request.reuse() != Reuse::Never && !request.wants_close() && head.keep_alive(framing);
+    response: &mut Response,
+) {
+    let Answer { framing, keep_alive, unsent, upload_ok } = answer;
+    let reusable = upload_ok && keep_alive && request.reuse() != Reuse::Never && !request.wants_close();
     let timings = since.map(|since| timings(&lease, &ledger, since));
     let ended_at = timings.as_ref().map(|timings| Arc::clone(&timings.body_end));
-    let (body, upgraded) = if framing == Framing::Tunnel {
-        (Body::empty(), lease.into_conn().into_parts())
+    if framing == Framing::Tunnel {
+        if let Some((stream, read_ahead, info)) = lease.into_conn().into_parts() {
+            Upgraded::new(stream, read_ahead, info).put(response);
+        }
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
-        (ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at), None)
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.version_mut() = head.version;
-    *response.headers_mut() = head.headers;
-    if let Some((stream, read_ahead, info)) = upgraded {
-        Upgraded::new(stream, read_ahead, info).put(&mut response);
+        *response.body_mut() = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
     }
     if let Some(timings) = timings {
         response.extensions_mut().insert(timings);
     }
-    response
 }
 
 #[cold]
@@ -294,7 +293,7 @@ fn timings(lease: &Lease, ledger: &Ledger, since: Since) -> Timings {
         conn: conn.id,
         info: conn.info.clone(),
         reused: lease.reused,
-        idle: lease.idle,
+        idle: lease.idle(),
         dial: if lease.reused { Default::default() } else { conn.dial },
         got_conn,
         asked,
@@ -306,7 +305,7 @@ fn timings(lease: &Lease, ledger: &Ledger, since: Since) -> Timings {
 }
 
 /// Whether sending the request again cannot do harm and may help.
-fn may_repeat(error: &Error, lease: &Lease, request: &Prepared) -> bool {
+fn may_repeat(error: &Error, lease: &Lease, request: &Prepared<'_>) -> bool {
     let conn = lease.conn();
     error.kind() == ErrorKind::ConnectionLost
         && lease.reused
@@ -319,7 +318,7 @@ fn may_repeat(error: &Error, lease: &Lease, request: &Prepared) -> bool {
 fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
     let conn = lease.conn();
     let (id, peer) = (conn.id, conn.info.peer());
-    let age = match (lease.reused, lease.idle) {
+    let age = match (lease.reused, lease.idle()) {
         (_, Some(idle)) => format!("{id} to {peer}, reused after {idle:.1?} idle"),
         (true, None) => format!("{id} to {peer}, reused"),
         (false, None) => format!("new {id} to {peer}"),
@@ -333,7 +332,7 @@ fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
 const PROBE_TIME: Duration = Duration::from_millis(200);
 
 /// Looks whether a body is empty; the request is then sent without one.
-async fn probe(request: &mut Prepared, mut body: Body) -> Result<Body> {
+async fn probe(request: &mut Prepared<'_>, mut body: Body) -> Result<Body> {
     match tokio::time::timeout(PROBE_TIME, body.frame()).await {
         Ok(None) => {
             request.without_body();
@@ -365,16 +364,14 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    fn round_trip(&self, req: Request) -> impl Future<Output = Result<Response>> + Send {
-        // Checked here and used in place, so that the future holds the request once.
-        let mut prepared = Prepared::new(req, self.config());
+    fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
         async move {
-            let (request, body) = match &mut prepared {
-                Ok((request, body)) => (request, std::mem::take(body)),
-                Err(_) => return Err(prepared.expect_err("just seen to be an error")),
+            // Used in place: the future holds the request once.
+            let sent = match Prepared::new(&mut req, self.config()) {
+                Ok(mut prepared) => self.send(&mut prepared).await,
+                Err(error) => Err(error),
             };
-            let sent = self.send(request, body).await;
-            sent.map_err(|error| error.with_request(request.method(), request.uri()))
+            sent.map_err(|error| error.with_request(req.method(), req.uri()))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use http::StatusCode;
 use roundtrip_h1::{Framing, HeadError, ResponseHead, response_framing};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
 use super::upload::{Upload, UploadError};
 use super::{Conn, Cut, Half};
@@ -15,13 +15,14 @@ use crate::prepare::Prepared;
 use crate::shared::now;
 use crate::timers::{Deadline, Timers};
 
-/// A response's head, and what is left of the request.
+/// What is known when a response's head has come, and what is left of the request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) head: ResponseHead,
     pub(crate) framing: Framing,
+    /// Whether the server keeps the connection.
+    pub(crate) keep_alive: bool,
     /// The upload, if the response came before its end.
-    pub(crate) unsent: Option<Upload>,
+    pub(crate) unsent: Option<Box<Upload>>,
     /// Whether the connection can be used again, as far as the request goes: all of it went out, or is still going out.
     pub(crate) upload_ok: bool,
 }
@@ -37,32 +38,30 @@ pub(crate) struct Ledger {
 /// Least space in the buffer before a read. Most heads with a small body fit.
 const READ_HEAD: usize = 4096;
 
-/// Sends a request and reads the head of its response, in the caller's task: the upload and the response are polled side by
+/// Sends a request and reads the head of its response into `response`, in the caller's task: the upload and the response are polled side by
 /// side, so that a server that answers early is heard.
 ///
 /// # Cancel safety
 /// Dropping the future leaves the connection in the middle of an exchange: it must be closed.
 pub(crate) async fn exchange(
     conn: &mut Conn,
-    request: &mut Prepared,
+    request: &mut Prepared<'_>,
     timers: &mut Timers,
     ledger: &mut Ledger,
     body: Body,
+    response: &mut Response,
 ) -> Result<Answer> {
     conn.sent = 0;
     conn.received = 0;
     conn.limit_head(request.max_head_bytes(), request.max_head_fields());
     let mut out = std::mem::take(&mut conn.out);
     request.encode_head(&mut out)?;
-    let mut upload = Upload::new(out, body, request.body_framing());
-    if request.expects_continue() {
-        upload.hold();
-    }
+    let held = request.expects_continue();
     let mut exchange = Exchange {
+        upload: Some(Upload::new(out, body, request.body_framing(), held)),
         request,
         timers,
         ledger,
-        upload: Some(upload),
         broken: None,
         answering: false,
         interim: 0,
@@ -70,11 +69,11 @@ pub(crate) async fn exchange(
         expect: None,
         told: false,
     };
-    poll_fn(|cx| exchange.poll(conn, cx)).await
+    poll_fn(|cx| exchange.poll(conn, response, cx)).await
 }
 
-struct Exchange<'a> {
-    request: &'a mut Prepared,
+struct Exchange<'a, 'r> {
+    request: &'a mut Prepared<'r>,
     timers: &'a mut Timers,
     ledger: &'a mut Ledger,
     /// `None` once everything is sent, or nothing more can be.
@@ -93,11 +92,11 @@ struct Exchange<'a> {
     told: bool,
 }
 
-impl Exchange<'_> {
-    fn poll(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+impl Exchange<'_, '_> {
+    fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         loop {
             self.poll_upload(conn, cx)?;
-            match self.poll_head(conn, cx) {
+            match self.poll_head(conn, response, cx) {
                 Poll::Ready(done) => return Poll::Ready(done),
                 Poll::Pending => {}
             }
@@ -110,7 +109,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn poll_head(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+    fn poll_head(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         loop {
             if !conn.buf.is_empty() {
                 if !std::mem::replace(&mut self.answering, true) {
@@ -122,7 +121,7 @@ impl Exchange<'_> {
                         self.poll_upload(conn, cx)?;
                         continue;
                     }
-                    Ok(Some(head)) => return Poll::Ready(self.answer(conn, head)),
+                    Ok(Some(head)) => return Poll::Ready(self.answer(conn, head, response)),
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Err(malformed(error))),
                 }
@@ -149,7 +148,8 @@ impl Exchange<'_> {
                 self.tell_head(conn);
             }
             Poll::Ready(Ok(())) => {
-                conn.out = self.upload.take().map(Upload::into_out).unwrap_or_default();
+                conn.out = upload.take_out();
+                self.upload = None;
                 self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
                 if self.ledger.on {
                     self.ledger.wrote = Some(now());
@@ -235,7 +235,7 @@ impl Exchange<'_> {
         Ok(true)
     }
 
-    fn answer(&mut self, conn: &mut Conn, head: ResponseHead) -> Result<Answer> {
+    fn answer(&mut self, conn: &mut Conn, head: ResponseHead, response: &mut Response) -> Result<Answer> {
         let limit = conn.limits.max_head_bytes;
         if self.request.on_interim().is_none() && self.interim.saturating_add(head.head_bytes) > limit {
             return Err(malformed(HeadError::TooLarge { limit }));
@@ -251,21 +251,25 @@ impl Exchange<'_> {
         if conn.terms.served == 0 {
             conn.heed(&head.headers);
         }
-        let mut unsent = self.upload.take();
+        let keep_alive = head.keep_alive(framing);
+        let mut unsent = self.upload.take().map(Box::new);
         let mut upload_ok = self.broken.is_none();
         if let Some(upload) = &mut unsent
             && upload.is_held()
         {
             // The final answer came instead of `100 Continue`. The connection can only be used again if the body follows all the
             // same, since the server may be waiting for it; if it is closed anyway, nobody wants the body (Go does the same).
-            if head.keep_alive(framing) && !self.request.wants_close() {
+            if keep_alive && !self.request.wants_close() {
                 upload.release();
             } else {
                 unsent = None;
                 upload_ok = false;
             }
         }
-        Ok(Answer { head, framing, unsent, upload_ok })
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        *response.headers_mut() = head.headers;
+        Ok(Answer { framing, keep_alive, unsent, upload_ok })
     }
 
     /// The connection ended before the response's head was complete.

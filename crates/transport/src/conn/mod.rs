@@ -122,7 +122,8 @@ impl Conn {
     /// Remembers what the server says about how long it keeps the connection.
     pub(crate) fn heed(&mut self, headers: &http::HeaderMap) {
         let hint = KeepAliveHint::from_headers(headers);
-        if let Some(timeout) = hint.timeout {
+        // No server keeps a connection for a year.
+        if let Some(timeout) = hint.timeout.filter(|timeout| timeout.as_secs() < 365 * 24 * 3600) {
             self.terms.idle_limit = Some(timeout.saturating_sub(KEEP_ALIVE_MARGIN));
         }
     }

@@ -48,17 +48,13 @@ pub(crate) enum UploadError {
 const COPY_MAX: usize = 4096;
 
 impl Upload {
-    /// An upload of a head already encoded into `out`, and a body framed so.
-    pub(crate) fn new(out: Vec<u8>, body: Body, framing: Framing) -> Self {
+    /// An upload of a head already encoded into `out`, and a body framed so. A body that is `held` waits for
+    /// [`release`](Self::release).
+    pub(crate) fn new(out: Vec<u8>, body: Body, framing: Framing, held: bool) -> Self {
         let owed = if let Framing::Length(length) = framing { length } else { 0 };
         let ended = framing == Framing::None;
         let (data, tail) = (Bytes::new(), b"");
-        Upload { out, at: 0, data, tail, body, framing, owed, ended, held: false, unflushed: false }
-    }
-
-    /// Keeps the body back, if there is one, until [`release`](Self::release).
-    pub(crate) fn hold(&mut self) {
-        self.held = !self.ended;
+        Upload { out, at: 0, data, tail, body, framing, owed, ended, held: held && !ended, unflushed: false }
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -75,9 +71,10 @@ impl Upload {
     }
 
     /// The output buffer, emptied, for the next request.
-    pub(crate) fn into_out(mut self) -> Vec<u8> {
-        self.out.clear();
-        self.out
+    pub(crate) fn take_out(&mut self) -> Vec<u8> {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        out
     }
 
     /// Sends as much as `io` takes; ready when all is sent. `sent` counts the bytes that were taken.
@@ -207,7 +204,7 @@ pub(crate) struct Rest(JoinHandle<(WriteHalf, bool)>);
 
 impl Rest {
     /// Goes on with `upload`, on the runtime of the caller.
-    pub(crate) fn spawn(mut upload: Upload, mut half: WriteHalf) -> Self {
+    pub(crate) fn spawn(mut upload: Box<Upload>, mut half: WriteHalf) -> Self {
         Rest(tokio::spawn(async move {
             // An error here is the server's choice to hear no more; what it says instead is in the response.
             let sent = std::future::poll_fn(|cx| upload.poll_send(&mut half, &mut 0, cx)).await;

@@ -31,8 +31,12 @@ impl Limits {
             max_dials_per_host: at_least_one(config.max_dials_per_host),
             max_waiters_per_host: config.max_waiters_per_host.unwrap_or(usize::MAX),
             max_requests_per_conn: config.max_requests_per_conn.map_or(u64::MAX, |limit| limit.max(1)),
-            idle_timeout: config.idle_conn_timeout,
+            // More than a clock can count is no limit.
+            idle_timeout: config.idle_conn_timeout.filter(|&limit| limit < LONGEST),
             reuse: !config.disable_keep_alives && config.max_idle_conns_per_host > 0,
         }
     }
 }
+
+/// A hundred years.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

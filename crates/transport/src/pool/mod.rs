@@ -77,10 +77,23 @@ pub(crate) struct DialId(u32);
 pub(crate) struct Taken<C> {
     pub(crate) slot: Slot,
     pub(crate) conn: C,
-    /// How long it lay idle; `None` if it did not.
-    pub(crate) idle: Option<Duration>,
+    /// When it lay idle; `None` if it did not.
+    pub(crate) idle: Option<Idle>,
     /// Whether it was opened for another request, even if that never used it.
     pub(crate) reused: bool,
+}
+
+/// A time of lying idle, as two moments, since most never ask for how long it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Idle {
+    since: Instant,
+    until: Instant,
+}
+
+impl Idle {
+    pub(crate) fn duration(self) -> Duration {
+        self.until.saturating_duration_since(self.since)
+    }
 }
 
 /// What a request gets when it asks.
@@ -113,17 +126,21 @@ pub(crate) enum Waited {
     Refused(Refused),
 }
 
-/// What has to be done after a step, outside the lock.
+/// What has to be done after a step, outside the lock, in this order.
 #[derive(Debug)]
-pub(crate) struct Effects<C, W> {
-    /// Waiters to wake.
-    pub(crate) wake: Vec<W>,
-    /// Connections to close.
-    pub(crate) close: Vec<(Slot, C, CloseReason)>,
-    /// Dials that nobody wants, to be given up.
-    pub(crate) abort: Vec<DialId>,
+pub(crate) struct Effects<C, W>(Vec<Effect<C, W>>);
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Effect<C, W> {
+    /// A waiter has something to look at.
+    Wake(W),
+    /// A connection is to be closed.
+    Close(Slot, C, CloseReason),
+    /// A dial that nobody wants is to be given up.
+    Abort(DialId),
     /// The pool was shut down, and nothing is open any more.
-    pub(crate) emptied: bool,
+    Emptied,
 }
 
 /// What is known about a connection that comes back.
@@ -148,6 +165,8 @@ pub(crate) struct Pool<C, W> {
     recency: LruCache<u32, (), BuildHasherDefault<Spread>>,
     waiters: Slab<Waiter<C, W>>,
     dials: Slab<Dial>,
+    /// The host of the last request: a client that has only one need not look for it.
+    last: Option<u32>,
     starving: VecDeque<u32>,
     /// Hosts that had nothing left at some time, each with its [`Host::vacated`] of then.
     vacant: VecDeque<(u32, u64)>,
@@ -222,6 +241,7 @@ impl<C, W> Pool<C, W> {
             recency: LruCache::unbounded_with_hasher(BuildHasherDefault::default()),
             waiters: Slab::new(),
             dials: Slab::new(),
+            last: None,
             starving: VecDeque::new(),
             vacant: VecDeque::new(),
             totals: PoolStats::default(),
@@ -474,7 +494,7 @@ impl<C, W> Pool<C, W> {
             self.leave_lists(index, None);
             let waiter = &mut self.waiters[index as usize];
             waiter.state = State::Refused;
-            fx.wake.extend(waiter.waker.take());
+            fx.wake(waiter.waker.take());
             if let Some(dial) = waiter.dial.take() {
                 self.dials[dial.0 as usize].owner = None;
                 if ordered {
@@ -488,7 +508,7 @@ impl<C, W> Pool<C, W> {
         }
         while self.evict_oldest(CloseReason::Shutdown, now, fx) {}
         self.abort_unwanted(None, fx);
-        fx.emptied = self.is_empty();
+        fx.emptied(self.is_empty());
     }
 
     /// Puts other limits in force. Idle connections above them are closed at once, those in use when they come back.
@@ -526,9 +546,17 @@ impl<C, W> Pool<C, W> {
     // ---- inside
 
     fn host(&mut self, key: &Key) -> u32 {
-        if let Some(&host) = self.keys.get(key) {
-            return host;
+        if let Some(last) = self.last
+            && self.hosts.get(last as usize).is_some_and(|host| host.key.is_same_text(key))
+        {
+            return last;
         }
+        let host = self.keys.get(key).copied().unwrap_or_else(|| self.new_host(key));
+        self.last = Some(host);
+        host
+    }
+
+    fn new_host(&mut self, key: &Key) -> u32 {
         let host = Host {
             key: key.clone(),
             idle: List::default(),
@@ -550,10 +578,10 @@ impl<C, W> Pool<C, W> {
         loop {
             let index = self.hosts[host as usize].idle.back()?;
             let entry = &self.conns[index as usize];
-            let (_, since) = entry.idle.as_ref()?;
-            let idle = now.saturating_duration_since(*since);
-            let limits = [entry.idle_limit, self.limits.idle_timeout];
-            if limits.into_iter().flatten().any(|limit| idle >= limit) {
+            let since = entry.idle.as_ref()?.1;
+            // Adding is cheaper than subtracting instants, and this is done for each request.
+            let ends = |limit: Option<Duration>| limit.is_some_and(|limit| since + limit <= now);
+            if ends(self.limits.idle_timeout) || ends(entry.idle_limit) {
                 self.close_idle_one(host, index, CloseReason::IdleTimeout, fx);
                 continue;
             }
@@ -563,7 +591,7 @@ impl<C, W> Pool<C, W> {
             }
             let slot = Slot { index, id: entry.id };
             let (conn, _) = self.pick_up(host, index)?;
-            return Some(self.handed_over(Taken { slot, conn, idle: Some(idle), reused: true }));
+            return Some(self.handed_over(Taken { slot, conn, idle: Some(Idle { since, until: now }), reused: true }));
         }
     }
 
@@ -648,7 +676,7 @@ impl<C, W> Pool<C, W> {
     fn serve(&mut self, index: u32, taken: Taken<C>, now: Instant, fx: &mut Effects<C, W>) {
         self.leave_lists(index, Some(now));
         let waiter = &mut self.waiters[index as usize];
-        fx.wake.extend(waiter.waker.take());
+        fx.wake(waiter.waker.take());
         let dial = waiter.dial.take();
         let before = std::mem::replace(&mut waiter.state, State::Served(taken));
         match (before, dial) {
@@ -735,8 +763,8 @@ impl<C, W> Pool<C, W> {
     /// Closes a connection that counts as in use.
     fn close(&mut self, slot: Slot, conn: C, reason: CloseReason, fx: &mut Effects<C, W>) {
         self.forget(slot, reason);
-        fx.close.push((slot, conn, reason));
-        fx.emptied = self.shut && self.is_empty();
+        fx.close(slot, conn, reason);
+        fx.emptied(self.shut && self.is_empty());
     }
 
     /// Takes a connection in use off the books.
@@ -765,7 +793,7 @@ impl<C, W> Pool<C, W> {
         for (index, dial) in &mut self.dials {
             if dial.owner.is_none() && of.is_none_or(|of| dial.host == of) {
                 dial.aborted = true;
-                fx.abort.push(DialId(narrow(index)));
+                fx.abort(DialId(narrow(index)));
             }
         }
     }
@@ -778,7 +806,7 @@ impl<C, W> Pool<C, W> {
     /// Gives what has become free to those who wait for it: dials to waiters without one, the first first, hosts in turn.
     fn settle(&mut self, host: u32, now: Instant, fx: &mut Effects<C, W>) {
         if self.shut {
-            fx.emptied = self.is_empty();
+            fx.emptied(self.is_empty());
             return;
         }
         let Some(this) = self.hosts.get_mut(host as usize) else { return };
@@ -807,7 +835,7 @@ impl<C, W> Pool<C, W> {
             let waiter = &mut self.waiters[waiter as usize];
             waiter.dial = Some(dial);
             waiter.state = State::Ordered;
-            fx.wake.extend(waiter.waker.take());
+            fx.wake(waiter.waker.take());
             if !self.hosts[next as usize].undialed.is_empty() {
                 self.hosts[next as usize].is_starving = true;
                 self.starving.push_back(next);
@@ -891,9 +919,40 @@ impl Host {
     }
 }
 
+impl<C, W> Effects<C, W> {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them: first what is to be closed, so that whoever waits for the room does not open a connection before the old one is
+    /// gone.
+    pub(crate) fn into_ordered(self) -> impl Iterator<Item = Effect<C, W>> {
+        let (close, rest): (Vec<_>, Vec<_>) =
+            self.0.into_iter().partition(|effect| matches!(effect, Effect::Close(..)));
+        close.into_iter().chain(rest)
+    }
+
+    fn wake(&mut self, waker: Option<W>) {
+        self.0.extend(waker.map(Effect::Wake));
+    }
+
+    fn close(&mut self, slot: Slot, conn: C, reason: CloseReason) {
+        self.0.push(Effect::Close(slot, conn, reason));
+    }
+
+    fn abort(&mut self, dial: DialId) {
+        self.0.push(Effect::Abort(dial));
+    }
+
+    fn emptied(&mut self, emptied: bool) {
+        self.0.extend(emptied.then_some(Effect::Emptied));
+    }
+}
+
 impl<C, W> Default for Effects<C, W> {
     fn default() -> Self {
-        Effects { wake: Vec::new(), close: Vec::new(), abort: Vec::new(), emptied: false }
+        Effects(Vec::new())
     }
 }
 

@@ -238,6 +238,9 @@ impl Body {
     /// # Errors
     /// As [`frame`](Body::frame).
     pub async fn bytes(mut self) -> Result<Bytes> {
+        if let Kind::Full(bytes) = self.0 {
+            return Ok(bytes);
+        }
         let Some(first) = self.chunk().await.transpose()? else { return Ok(Bytes::new()) };
         let Some(second) = self.chunk().await.transpose()? else { return Ok(first) };
         // The sender's word on the length is a hint: it may promise more than it ever sends.

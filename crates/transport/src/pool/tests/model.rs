@@ -24,7 +24,11 @@ impl Shared {
         pool.check();
         pool.check_limits();
         drop(pool);
-        fx.wake.into_iter().for_each(Waker::wake);
+        for effect in fx.into_ordered() {
+            if let Effect::Wake(waker) = effect {
+                waker.wake();
+            }
+        }
         done
     }
 }

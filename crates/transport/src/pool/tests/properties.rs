@@ -232,20 +232,22 @@ impl World {
     }
 
     fn apply(&mut self, fx: Fx) {
-        for token in fx.wake {
-            // One who gave up in this very step may be woken for nothing.
-            if let Some(request) = self.waiting.iter_mut().find(|request| request.token == token) {
-                request.woken = true;
+        for effect in fx.into_ordered() {
+            match effect {
+                Effect::Wake(token) => {
+                    // One who gave up in this very step may be woken for nothing.
+                    if let Some(request) = self.waiting.iter_mut().find(|request| request.token == token) {
+                        request.woken = true;
+                    }
+                }
+                Effect::Close(slot, conn, _) => {
+                    assert_eq!(conn, slot.id.0);
+                    assert!(!self.in_use.contains(&slot), "a connection in use is not closed by the pool");
+                }
+                Effect::Abort(dial) => assert!(!self.pool.is_wanted(dial)),
+                Effect::Emptied => unreachable!("it was not shut down"),
             }
         }
-        for (slot, conn, _) in fx.close {
-            assert_eq!(conn, slot.id.0);
-            assert!(!self.in_use.contains(&slot), "a connection in use is not closed by the pool");
-        }
-        for dial in fx.abort {
-            assert!(!self.pool.is_wanted(dial));
-        }
-        assert!(!fx.emptied);
     }
 
     /// First come, first served; and whoever has something was told.

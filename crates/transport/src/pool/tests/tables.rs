@@ -86,7 +86,31 @@ impl Bench {
     }
 
     fn closed(&mut self) -> Vec<(u64, CloseReason)> {
-        std::mem::take(&mut self.fx.close).into_iter().map(|(_, conn, reason)| (conn, reason)).collect()
+        let mut closed = Vec::new();
+        self.fx.0.retain(|effect| match effect {
+            Effect::Close(_, conn, reason) => {
+                closed.push((*conn, *reason));
+                false
+            }
+            _ => true,
+        });
+        closed
+    }
+
+    fn woken(&self) -> Vec<u32> {
+        self.fx.0.iter().filter_map(|effect| if let Effect::Wake(who) = effect { Some(*who) } else { None }).collect()
+    }
+
+    fn aborted(&self) -> Vec<DialId> {
+        self.fx
+            .0
+            .iter()
+            .filter_map(|effect| if let Effect::Abort(dial) = effect { Some(*dial) } else { None })
+            .collect()
+    }
+
+    fn is_emptied(&self) -> bool {
+        self.fx.0.iter().any(|effect| matches!(effect, Effect::Emptied))
     }
 }
 
@@ -205,7 +229,7 @@ fn a_slot_whose_dial_failed_goes_to_the_next() {
     *bench.pool.waker(&second) = Some(22);
     let dial = bench.dial_of(&first);
     bench.failed(dial);
-    assert_eq!(bench.fx.wake, [22]);
+    assert_eq!(bench.woken(), [22]);
     bench.dial_of(&second);
     bench.pool.give_up(first, bench.now, &mut bench.fx);
     bench.pool.check();
@@ -328,7 +352,7 @@ fn closing_idle_ones_gives_unwanted_dials_up_and_leaves_wanted_ones() {
     let (unwanted, wanted) = (bench.dial_of(&first), bench.dial_of(&second));
     bench.pool.give_up(first, bench.now, &mut bench.fx);
     bench.pool.close_idle(bench.now, &mut bench.fx);
-    assert_eq!(bench.fx.abort, [unwanted]);
+    assert_eq!(bench.aborted(), [unwanted]);
     assert!(!bench.pool.is_wanted(unwanted) && bench.pool.is_wanted(wanted));
 }
 
@@ -376,11 +400,11 @@ fn a_pool_that_is_shut_down_empties_itself() {
     bench.put(taken.slot);
     bench.pool.shut_down(bench.now, &mut bench.fx);
     assert_eq!(bench.closed(), [(1, CloseReason::Shutdown)]);
-    assert!(!bench.fx.emptied);
+    assert!(!bench.is_emptied());
     assert_eq!(bench.acquire(1), Acquired::Refused(Refused::Shutdown));
     bench.put(busy);
     assert_eq!(bench.closed(), [(2, CloseReason::Shutdown)]);
-    assert!(bench.fx.emptied && bench.pool.is_quiet());
+    assert!(bench.is_emptied() && bench.pool.is_quiet());
 }
 
 #[test]
@@ -391,14 +415,14 @@ fn shutting_down_wakes_those_who_wait() {
     *bench.pool.waker(&first) = Some(1);
     *bench.pool.waker(&second) = Some(2);
     bench.pool.shut_down(bench.now, &mut bench.fx);
-    assert_eq!((&bench.fx.wake[..], &bench.fx.abort[..]), (&[1, 2][..], &[dial][..]));
+    assert_eq!((bench.woken(), bench.aborted()), (vec![1, 2], vec![dial]));
     assert_eq!(bench.pool.look(&first), Waited::Refused(Refused::Shutdown));
     for waiter in [first, second] {
         bench.pool.give_up(waiter, bench.now, &mut bench.fx);
     }
     bench.dialed(dial);
     assert_eq!(bench.closed(), [(1, CloseReason::Shutdown)]);
-    assert!(bench.fx.emptied && bench.pool.is_quiet());
+    assert!(bench.is_emptied() && bench.pool.is_quiet());
 }
 
 #[test]
