@@ -35,9 +35,12 @@ mod transport;
 pub use config::TransportConfig;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
+#[cfg(feature = "tls")]
+pub use net::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use net::{
-    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv,
-    ProxyKind, Resolve, ResolveFuture, Resolver, Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
+    ConnInfo, ConnectConfig, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Handshake, HandshakeFuture,
+    HandshakeRequest, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv, ProxyKind, Resolve, ResolveFuture, Resolver, Scheme,
+    SystemResolver, Target, TcpConfig, TlsConfig, TlsError, TlsInfo, TlsProblem,
 };
 pub use pool::PoolStats;
 pub use roundtrip_types::{Error, RoundTripper};
