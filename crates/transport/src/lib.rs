@@ -23,6 +23,8 @@
 mod body;
 mod config;
 mod conn;
+#[allow(dead_code)] // the transport does not decode yet
+mod decode;
 mod dial;
 mod key;
 #[allow(dead_code, unused_imports)] // the pool does not dial with it yet
@@ -33,6 +35,7 @@ mod shared;
 mod transport;
 
 pub use config::TransportConfig;
+pub use decode::{ContentCoding, Uncompressed};
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 #[cfg(feature = "tls")]
