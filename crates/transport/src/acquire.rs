@@ -11,10 +11,9 @@ use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::runtime::Handle;
 
 use crate::config::Reuse;
-use crate::dial::dial;
 use crate::events::{Connected, Events};
 use crate::key::Key;
-use crate::net::Dialed;
+use crate::net::{Alpn, Dialed, Scheme, Target};
 use crate::pool::{CloseReason, DialId, Refused, Waited, WaiterId};
 use crate::prepare::Prepared;
 use crate::shared::{Checkout, Lease, Shared};
@@ -155,12 +154,13 @@ impl Dialing {
         events: Option<Arc<dyn Events>>,
         id: DialId,
     ) -> Self {
-        let (key, config) = (key.clone(), shared.config.load_full());
+        let (key, connector) = (key.clone(), Arc::clone(&shared.connector));
         let future = Box::pin(async move {
             if let Some(events) = &events {
                 events.connect_start(&key.to_string());
             }
-            let done = dial(&config, &key, limit).await;
+            let target = Target::new(Scheme::Http, key.host(), key.port());
+            let done = connector.connect(&target, None, Alpn::Http1, limit).await;
             if let Some(events) = &events {
                 let connected = done.as_ref().map(Connected::of);
                 events.connect_done(&key.to_string(), connected.as_ref().map_err(|error| *error));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use crate::events::Events;
-use crate::net::Dialer;
+use crate::net::ConnectConfig;
 
 /// The settings of a [`Transport`](crate::Transport): a plain struct to fill in. End a literal with
 /// `..TransportConfig::default()`: later versions add fields.
@@ -78,8 +78,9 @@ pub struct TransportConfig {
     /// One connection per request: each request says `Connection: close` and none is kept. Default false. Go: `DisableKeepAlives`.
     pub disable_keep_alives: bool,
 
-    /// How connections are opened. Default: over TCP. Go: `DialContext`.
-    pub dial: Dialer,
+    /// How servers are reached: names, TCP, proxies, TLS. Default: over TCP with the system's resolver. It is read once, when the
+    /// transport is made: an update does not change it.
+    pub connect: ConnectConfig,
 
     /// How long a request may wait in the queue of its host before its own connection is being opened. Default `None`: as long as it
     /// takes, as Go. Ends with a [`Timeout`](roundtrip_types::ErrorKind::Timeout) in phase `queue`.
@@ -135,7 +136,7 @@ impl Default for TransportConfig {
             max_conn_age: None,
             max_requests_per_conn: None,
             disable_keep_alives: false,
-            dial: Dialer::Tcp,
+            connect: ConnectConfig::default(),
             wait_timeout: None,
             connect_timeout: Some(Duration::from_secs(30)),
             response_header_timeout: None,
@@ -178,7 +179,7 @@ impl fmt::Debug for TransportConfig {
             .field("max_conn_age", &self.max_conn_age)
             .field("max_requests_per_conn", &self.max_requests_per_conn)
             .field("disable_keep_alives", &self.disable_keep_alives)
-            .field("dial", &self.dial)
+            .field("connect", &self.connect)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)

@@ -18,7 +18,7 @@ use crate::TransportConfig;
 use crate::conn::{Conn, Watch};
 use crate::events::Events;
 use crate::key::Key;
-use crate::net::Dialed;
+use crate::net::{Connector, Dialed};
 use crate::pool::{
     Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Waited,
     WaiterId,
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) config: ArcSwap<TransportConfig>,
     locked: Mutex<Locked>,
     has_events: AtomicBool,
+    pub(crate) connector: Arc<Connector>,
     signal: Arc<Signal>,
     /// Told when a transport that was shut down has nothing open any more.
     emptied: Notify,
@@ -89,6 +90,7 @@ impl Shared {
         };
         Arc::new(Shared {
             has_events: AtomicBool::new(config.events.is_some()),
+            connector: Arc::new(Connector::new(config.connect.clone(), None)),
             config: ArcSwap::from_pointee(config),
             locked: Mutex::new(locked),
             signal: Arc::default(),

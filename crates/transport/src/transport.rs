@@ -364,15 +364,13 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
-        async move {
-            // Used in place: the future holds the request once.
-            let sent = match Prepared::new(&mut req, self.config()) {
-                Ok(mut prepared) => self.send(&mut prepared).await,
-                Err(error) => Err(error),
-            };
-            sent.map_err(|error| error.with_request(req.method(), req.uri()))
-        }
+    async fn round_trip(&self, mut req: Request) -> Result<Response> {
+        // Used in place: the future holds the request once.
+        let sent = match Prepared::new(&mut req, self.config()) {
+            Ok(mut prepared) => self.send(&mut prepared).await,
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| error.with_request(req.method(), req.uri()))
     }
 }
 
