@@ -28,7 +28,7 @@ pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled) {
+    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled, !request.is_replayable()) {
         Checkout::Lease(lease) => Ok(lease),
         // Boxed, because it is rare and large: every request's future would have room for it.
         Checkout::Wait(waiter) => Box::pin(wait(shared, request, timers, waiter)).await,
@@ -45,7 +45,7 @@ async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers,
             Some(lease) => lease,
             None => poll_fn(|cx| waiting.poll(timers, cx)).await?,
         };
-        if !lease.reused || lease.conn_mut().is_usable() {
+        if !lease.reused || lease.conn_mut().is_usable(true) {
             return Ok(lease);
         }
         // It died on the way here. The next place is the first of the queue: this request has waited long enough.
