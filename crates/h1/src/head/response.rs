@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::excerpt::Excerpt;
@@ -93,7 +93,7 @@ impl ResponseParser {
     /// Gives a map whose memory the next head may use; it is emptied first. Saves the two allocations of a fresh map.
     pub fn reuse_headers(&mut self, mut map: HeaderMap) {
         map.clear();
-        self.0.spare = map;
+        self.0.headers = map;
     }
 
     /// Takes one head off the front of `buf` if it is there in full.
@@ -103,10 +103,11 @@ impl ResponseParser {
     /// # Errors
     /// When the bytes are no HTTP/1 response head or pass a limit. The connection cannot be used any further.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<ResponseHead>, HeadError> {
-        let Some((block, start, headers, facts)) = self.0.parse(buf)? else { return Ok(None) };
-        let StatusLine { version, status, reason } = start;
+        let Some((block, StatusLine { version, status, reason })) = self.0.parse(buf)? else { return Ok(None) };
         let head_bytes = block.len();
-        Ok(Some(ResponseHead { version, status, reason: block.slice(reason), headers, head_bytes, facts }))
+        let headers = std::mem::take(&mut self.0.headers);
+        let reason = narrowed(block, reason);
+        Ok(Some(ResponseHead { version, status, reason, headers, head_bytes, facts: self.0.facts }))
     }
 
     /// Tells the parser that the peer closed, with `buf` being what is left unparsed.
@@ -121,8 +122,12 @@ impl ResponseParser {
 impl StartLine for StatusLine {
     /// TLS, HTTP/0.9, a stray body: nothing that does not begin with the protocol's name.
     fn check_beginning(buf: &[u8]) -> Result<(), HeadError> {
-        let known = buf.len().min(5);
-        if buf[..known] == b"HTTP/"[..known] { Ok(()) } else { Err(HeadError::NotHttp(Excerpt::new(buf))) }
+        // A comparison of known length is no call.
+        let is_http = match buf.first_chunk() {
+            Some(beginning) => beginning == b"HTTP/",
+            None => b"HTTP/".starts_with(buf),
+        };
+        if is_http { Ok(()) } else { Err(HeadError::NotHttp(Excerpt::new(buf))) }
     }
 
     fn parse(buf: &[u8], line: Range<usize>, _: Leniency) -> Result<Option<Self>, HeadError> {
@@ -153,6 +158,16 @@ fn parse_status_line(buf: &[u8], line: Range<usize>) -> Result<StatusLine, HeadE
         return Err(malformed());
     }
     Ok(StatusLine { version, status, reason: line.end - reason.len()..line.end })
+}
+
+/// `block.slice(range)` out of the block itself, without counting a reference up and another one down.
+fn narrowed(mut block: Bytes, range: Range<usize>) -> Bytes {
+    if range.is_empty() {
+        return Bytes::new(); // and let go of the block
+    }
+    block.truncate(range.end);
+    block.advance(range.start);
+    block
 }
 
 #[cfg(test)]
