@@ -131,37 +131,49 @@ impl FieldBlock {
     /// # Errors
     /// When a value holds a byte that no value may hold, or when the map is full.
     pub(crate) fn build(&mut self, block: &Bytes, map: &mut HeaderMap, facts: &mut Facts) -> Result<(), FieldError> {
-        let spans = std::mem::take(&mut self.spans);
         // The first insertion makes room for six. A full map is found out below, by the line that does not fit.
-        if spans.len() > 6 {
-            let _ = map.try_reserve(spans.len());
+        if self.spans.len() > 6 {
+            let _ = map.try_reserve(self.spans.len());
         }
-        for span in &spans {
-            // For names that are not known, and for errors.
-            let name_bytes = || &block[at(span.name)..at(span.name) + usize::from(span.name_len)];
-            let name = match name::by_index(span.known) {
-                Some(name) => name.clone(),
-                None => {
-                    HeaderName::from_bytes(name_bytes()).map_err(|_| FieldError::Name(Excerpt::new(name_bytes())))?
-                }
-            };
-            let value = if span.folded {
-                Bytes::from(unfolded(&block[at(span.value)..at(span.end)]))
-            } else {
-                block.slice(at(span.value)..at(span.end))
-            };
+        for span in &self.spans {
+            let value = span.value(block);
             facts.note(span.known, &value);
             // RFC 9110 section 5.5: CR, LF and NUL make a value invalid and dangerous; the other controls are refused as well.
-            let value = HeaderValue::from_maybe_shared(value).map_err(|_| FieldError::Value {
-                name: Excerpt::new(name_bytes()),
-                value: Excerpt::new(&block[at(span.value)..at(span.end)]),
-            })?;
-            map.try_append(name, value).map_err(|_| FieldError::TooMany)?;
+            let Ok(value) = HeaderValue::from_maybe_shared(value) else { return Err(span.bad_value(block)) };
+            let appended = match name::by_index(span.known) {
+                Some(name) => map.try_append(name, value),
+                None => map.try_append(span.unknown_name(block)?, value),
+            };
+            if appended.is_err() {
+                return Err(FieldError::TooMany);
+            }
         }
-        self.spans = spans;
         self.spans.clear();
         self.spans.shrink_to(KEPT_SPANS);
         Ok(())
+    }
+}
+
+impl Span {
+    fn value(&self, block: &Bytes) -> Bytes {
+        let range = at(self.value)..at(self.end);
+        if self.folded { Bytes::from(unfolded(&block[range])) } else { block.slice(range) }
+    }
+
+    #[inline(never)]
+    fn unknown_name(&self, block: &Bytes) -> Result<HeaderName, FieldError> {
+        let name = self.name(block);
+        HeaderName::from_bytes(name).map_err(|_| FieldError::Name(Excerpt::new(name)))
+    }
+
+    fn name<'a>(&self, block: &'a [u8]) -> &'a [u8] {
+        &block[at(self.name)..at(self.name) + usize::from(self.name_len)]
+    }
+
+    #[cold]
+    fn bad_value(&self, block: &[u8]) -> FieldError {
+        let value = &block[at(self.value)..at(self.end)];
+        FieldError::Value { name: Excerpt::new(self.name(block)), value: Excerpt::new(value) }
     }
 }
 
