@@ -187,6 +187,14 @@ pub(crate) fn index(name: &[u8]) -> u8 {
     0
 }
 
+/// The length of the known name with this index, if `text` begins with it, in whatever case, and with a colon behind it.
+#[inline(always)]
+pub(crate) fn len_before_colon(index: u8, text: &[u8]) -> Option<usize> {
+    let spelling = SPELLINGS.get(usize::from(index).checked_sub(1)?)?.as_bytes();
+    let is_name = *text.get(spelling.len())? == b':' && is_same_name(spelling, &text[..spelling.len()]);
+    is_name.then_some(spelling.len())
+}
+
 /// Whether a name is this spelling but for the case of letters.
 ///
 /// Eight bytes at a time, where the last eight may overlap those before: byte by byte it is 190 instructions a name instead of

@@ -271,6 +271,36 @@ mod tests {
         assert_eq!(parser.eof(b"HTT"), Err(HeadError::Truncated { received: 3 }));
     }
 
+    /// The names of one head are a guess for the next one, and nothing more.
+    #[test]
+    fn a_head_is_read_the_same_whatever_came_before_it() {
+        let heads = [
+            "Date: 1|Server: 2|X-A: 3|",
+            "DATE:1|server: 2|x-a:3|",
+            "Server: 1|Date: 2|",
+            "Dated: 1|Dat: 2|",
+            "Date : 1|",
+            "Date|Server: 1|",
+            "Date:|",
+            " : 1|",
+            "Date: 1| Server: 2|X-A: 3|",
+            "Dat\r: 1|",
+            "",
+        ];
+        for before in heads {
+            for text in heads {
+                let bytes = |fields: &str| format!("HTTP/1.1 200 OK|{fields}|").replace('|', "\r\n");
+                let fresh = parse(bytes(text).as_bytes());
+                let mut parser = ResponseParser::new(Limits::response());
+                if parser.parse(&mut BytesMut::from(bytes(before).as_str())).is_ok() {
+                    let next = parser.parse(&mut BytesMut::from(bytes(text).as_str()));
+                    let show = |head: Result<Option<ResponseHead>, HeadError>| head.map(|head| head.map(|h| h.headers));
+                    assert_eq!(show(next), show(fresh), "{text:?} behind {before:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_reused_map_is_emptied() {
         let mut parser = ResponseParser::new(Limits::response());
