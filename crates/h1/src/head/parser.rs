@@ -97,7 +97,7 @@ impl<S: StartLine> HeadParser<S> {
             if self.fields.len() == self.limits.max_fields {
                 return Err(HeadError::TooManyFields { limit: self.limits.max_fields });
             }
-            self.fields.line(buf, line, self.leniency)?;
+            self.fields.line(buf, line, &self.leniency)?;
         }
         Ok(false)
     }

@@ -130,6 +130,7 @@ impl StartLine for StatusLine {
         if is_http { Ok(()) } else { Err(HeadError::NotHttp(Excerpt::new(buf))) }
     }
 
+    #[inline]
     fn parse(buf: &[u8], line: Range<usize>, _: Leniency) -> Result<Option<Self>, HeadError> {
         parse_status_line(buf, line).map(Some)
     }
@@ -138,6 +139,7 @@ impl StartLine for StatusLine {
 /// Reads `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 section 4).
 ///
 /// The second space may be missing together with the reason: many servers leave it out, and nothing else could be meant.
+#[inline]
 fn parse_status_line(buf: &[u8], line: Range<usize>) -> Result<StatusLine, HeadError> {
     let text = &buf[line.clone()];
     let malformed = || HeadError::StatusLine(Excerpt::new(text));
