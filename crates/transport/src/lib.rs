@@ -26,6 +26,9 @@ mod conn;
 #[allow(dead_code)] // the transport does not decode yet
 mod decode;
 mod dial;
+#[cfg(feature = "http2")]
+#[allow(dead_code, unused_imports)] // the pool has no HTTP/2 yet
+mod h2;
 mod key;
 #[allow(dead_code, unused_imports)] // the pool does not dial with it yet
 mod net;
@@ -36,6 +39,8 @@ mod transport;
 
 pub use config::TransportConfig;
 pub use decode::{ContentCoding, Uncompressed};
+#[cfg(feature = "http2")]
+pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 #[cfg(feature = "tls")]

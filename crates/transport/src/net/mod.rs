@@ -14,6 +14,7 @@ mod tls;
 pub use self::connector::ConnectConfig;
 pub(crate) use self::connector::{Connector, OnDeparted};
 pub use self::dial::{Connection, Dial, DialFuture, Dialer, TcpConfig};
+pub(crate) use self::info::Facts;
 pub use self::info::{ConnInfo, PeerAddr, TlsInfo};
 pub use self::proxy::{Proxy, ProxyConfig, ProxyEnv, ProxyKind};
 #[cfg(feature = "hickory")]
