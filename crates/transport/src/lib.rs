@@ -20,25 +20,39 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
+// for the program
 mod config;
+mod events;
+mod timings;
+mod transport;
+mod upgrade;
+
+// one request
+mod acquire;
+mod body;
 mod conn;
 #[allow(dead_code)] // the transport does not decode yet
 mod decode;
-mod dial;
+mod drain;
 #[cfg(feature = "http2")]
 #[allow(dead_code, unused_imports)] // the pool has no HTTP/2 yet
 mod h2;
-mod key;
-#[allow(dead_code, unused_imports)] // the pool does not dial with it yet
-mod net;
-mod pool;
 mod prepare;
-mod shared;
-mod transport;
+mod timers;
 
-pub use config::TransportConfig;
+// what they share
+mod key;
+mod pool;
+mod shared;
+mod sweeper;
+
+// reaching a server
+#[allow(dead_code, unused_imports)] // not all of it is used yet
+mod net;
+
+pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
+pub use events::{Connected, Events, GotConn};
 #[cfg(feature = "http2")]
 pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
@@ -50,6 +64,8 @@ pub use net::{
     HandshakeRequest, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv, ProxyKind, Resolve, ResolveFuture, Resolver, Scheme,
     SystemResolver, Target, TcpConfig, TlsConfig, TlsError, TlsInfo, TlsProblem,
 };
-pub use pool::PoolStats;
+pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
 pub use roundtrip_types::{Error, RoundTripper};
-pub use transport::Transport;
+pub use timings::Timings;
+pub use transport::{ShutdownReport, Transport};
+pub use upgrade::Upgraded;

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     TooLarge,
     /// A time limit ran out.
     Timeout,
+    /// Too much is going on already: a queue with a limit is full. Nothing was sent; later it may work.
+    Overloaded,
     /// The work was given up: the transport, the server or the producer of a body went away.
     Canceled,
     /// The request's own body failed while it was being read for sending.

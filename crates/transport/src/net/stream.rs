@@ -84,6 +84,19 @@ impl Stream {
         }
     }
 
+    /// The two halves as one again; `None` if they are not of the same stream.
+    pub(crate) fn join(read: ReadHalf, write: WriteHalf) -> Option<Self> {
+        match (read, write) {
+            (ReadHalf::Tcp(read), WriteHalf::Tcp(write)) => read.reunite(write).ok().map(Stream::Tcp),
+            #[cfg(unix)]
+            (ReadHalf::Unix(read), WriteHalf::Unix(write)) => read.reunite(write).ok().map(Stream::Unix),
+            (ReadHalf::Boxed(read), WriteHalf::Boxed(write)) if read.is_pair_of(&write) => {
+                Some(Stream::Boxed(read.unsplit(write)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether nothing has come that was not asked for: no byte, no end of stream, no error.
     ///
     /// For sockets it is exact up to the last time the runtime looked, costs no system call while all is quiet, and leaves the
