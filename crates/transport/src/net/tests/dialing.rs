@@ -66,7 +66,7 @@ async fn running_out_of_time_says_at_what() {
     let config = ConnectConfig { resolve: never, ..ConnectConfig::default() };
     let error = connect(config, &http("h.test", 80), None).await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Dns)));
-    assert_eq!(error.to_string(), "resolve h.test:80: not done within 30s");
+    assert_eq!(error.to_string(), "resolve h.test:80: not done within 30s (connect_timeout)");
 
     struct Never;
     impl Dial for Never {
@@ -77,7 +77,7 @@ async fn running_out_of_time_says_at_what() {
     let config = ConnectConfig { dial: Dialer::Custom(Arc::new(Never)), ..ConnectConfig::default() };
     let error = connect(config, &http("h.test", 80), None).await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Connect)));
-    assert_eq!(error.to_string(), "connect h.test:80: not done within 30s");
+    assert_eq!(error.to_string(), "connect h.test:80: not done within 30s (connect_timeout)");
 }
 
 #[tokio::test]
