@@ -31,7 +31,6 @@ mod upgrade;
 mod acquire;
 mod body;
 mod conn;
-#[allow(dead_code)] // the transport does not decode yet
 mod decode;
 mod drain;
 #[cfg(feature = "http2")]
