@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::config::Reuse;
 use crate::events::{Connected, Events};
 use crate::key::Key;
-use crate::net::{Alpn, Dialed, Scheme, Target};
+use crate::net::{Alpn, Dialed};
 use crate::pool::{CloseReason, DialId, Refused, Waited, WaiterId};
 use crate::prepare::Prepared;
 use crate::shared::{Checkout, Lease, Shared};
@@ -159,8 +159,7 @@ impl Dialing {
             if let Some(events) = &events {
                 events.connect_start(&key.to_string());
             }
-            let target = Target::new(Scheme::Http, key.host(), key.port());
-            let done = connector.connect(&target, None, Alpn::Http1, limit).await;
+            let done = connector.connect(&key.target(), key.proxy(), Alpn::Http1, limit).await;
             if let Some(events) = &events {
                 let connected = done.as_ref().map(Connected::of);
                 events.connect_done(&key.to_string(), connected.as_ref().map_err(|error| *error));
