@@ -31,7 +31,7 @@ mod respond;
 mod round_trip;
 mod route;
 
-pub use body::{Body, BodySender, BodyStream, SendError};
+pub use body::{Body, BodySender, BodyStream, Replayer, SendError};
 pub use error::{BoxError, Error, ErrorKind, Phase, Result};
 pub use ext::{MessageExt, RequestExt};
 pub use handler::{BoxHandler, Handler, HandlerFuture};
