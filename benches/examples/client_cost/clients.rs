@@ -31,15 +31,13 @@ type Sending = Pin<Box<dyn Future<Output = Result<usize, String>> + std::marker:
 const BODY: usize = 19;
 
 pub(crate) fn all() -> Vec<Contestant> {
-    let mut all = vec![
+    let ours = [
         Contestant { name: "socket", kind: Kind::Async(socket) },
         Contestant { name: "hyper", kind: Kind::Async(hyper) },
         Contestant { name: "transport", kind: Kind::Async(transport) },
         Contestant { name: "client", kind: Kind::Async(client) },
     ];
-    #[cfg(feature = "peers")]
-    all.extend(peers::all());
-    all
+    ours.into_iter().chain(peers::all()).collect()
 }
 
 pub(crate) fn find(name: &str) -> Result<Contestant, String> {
@@ -252,6 +250,14 @@ mod tokio_io {
         fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.stream).poll_shutdown(cx)
         }
+    }
+}
+
+#[cfg(not(feature = "peers"))]
+mod peers {
+    /// They are built with the feature `peers`.
+    pub(super) fn all() -> Vec<super::Contestant> {
+        Vec::new()
     }
 }
 

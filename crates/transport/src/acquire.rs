@@ -11,10 +11,9 @@ use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::runtime::Handle;
 
 use crate::config::Reuse;
-use crate::dial::dial;
 use crate::events::{Connected, Events};
 use crate::key::Key;
-use crate::net::Dialed;
+use crate::net::{Alpn, Dialed};
 use crate::pool::{CloseReason, DialId, Refused, Waited, WaiterId};
 use crate::prepare::Prepared;
 use crate::shared::{Checkout, Lease, Shared};
@@ -29,7 +28,7 @@ pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled) {
+    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled, !request.is_replayable()) {
         Checkout::Lease(lease) => Ok(lease),
         // Boxed, because it is rare and large: every request's future would have room for it.
         Checkout::Wait(waiter) => Box::pin(wait(shared, request, timers, waiter)).await,
@@ -46,7 +45,7 @@ async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers,
             Some(lease) => lease,
             None => poll_fn(|cx| waiting.poll(timers, cx)).await?,
         };
-        if !lease.reused || lease.conn_mut().is_usable() {
+        if !lease.reused || lease.conn_mut().is_usable(true) {
             return Ok(lease);
         }
         // It died on the way here. The next place is the first of the queue: this request has waited long enough.
@@ -155,12 +154,12 @@ impl Dialing {
         events: Option<Arc<dyn Events>>,
         id: DialId,
     ) -> Self {
-        let (key, config) = (key.clone(), shared.config.load_full());
+        let (key, connector) = (key.clone(), Arc::clone(&shared.connector));
         let future = Box::pin(async move {
             if let Some(events) = &events {
                 events.connect_start(&key.to_string());
             }
-            let done = dial(&config, &key, limit).await;
+            let done = connector.connect(&key.target(), key.proxy(), Alpn::Http1, limit).await;
             if let Some(events) = &events {
                 let connected = done.as_ref().map(Connected::of);
                 events.connect_done(&key.to_string(), connected.as_ref().map_err(|error| *error));

@@ -31,7 +31,11 @@ mod upgrade;
 mod acquire;
 mod body;
 mod conn;
+mod decode;
 mod drain;
+#[cfg(feature = "http2")]
+#[allow(dead_code, unused_imports)] // the pool has no HTTP/2 yet
+mod h2;
 mod prepare;
 mod timers;
 
@@ -42,17 +46,22 @@ mod shared;
 mod sweeper;
 
 // reaching a server
-mod dial;
 #[allow(dead_code, unused_imports)] // not all of it is used yet
 mod net;
 
 pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
+#[cfg(feature = "http2")]
+pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
+#[cfg(feature = "tls")]
+pub use net::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use net::{
-    ConnInfo, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv,
-    ProxyKind, Resolve, ResolveFuture, Resolver, Scheme, SystemResolver, Target, TcpConfig, TlsInfo,
+    ConnInfo, ConnectConfig, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Handshake, HandshakeFuture,
+    HandshakeRequest, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv, ProxyKind, Resolve, ResolveFuture, Resolver, Scheme,
+    SystemResolver, Target, TcpConfig, TlsConfig, TlsError, TlsInfo, TlsProblem,
 };
 pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
 pub use roundtrip_types::{Error, RoundTripper};

@@ -275,7 +275,11 @@ fn respond(
         }
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
-        *response.body_mut() = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        let mut body = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+            response.extensions_mut().insert(uncompressed);
+        }
+        *response.body_mut() = body;
     }
     if let Some(timings) = timings {
         response.extensions_mut().insert(timings);
@@ -364,15 +368,13 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
-        async move {
-            // Used in place: the future holds the request once.
-            let sent = match Prepared::new(&mut req, self.config()) {
-                Ok(mut prepared) => self.send(&mut prepared).await,
-                Err(error) => Err(error),
-            };
-            sent.map_err(|error| error.with_request(req.method(), req.uri()))
-        }
+    async fn round_trip(&self, mut req: Request) -> Result<Response> {
+        // Used in place: the future holds the request once.
+        let sent = match Prepared::new(&mut req, self.config()) {
+            Ok(mut prepared) => self.send(&mut prepared).await,
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| error.with_request(req.method(), req.uri()))
     }
 }
 

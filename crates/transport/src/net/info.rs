@@ -1,5 +1,6 @@
 //! What is known about a connection once it is open.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,9 +43,9 @@ pub enum PeerAddr {
 #[non_exhaustive]
 pub struct TlsInfo {
     /// The protocol version, such as `TLSv1.3`.
-    pub version: String,
-    /// The cipher suite by its IANA name, such as `TLS13_AES_256_GCM_SHA384`.
-    pub cipher_suite: String,
+    pub version: Cow<'static, str>,
+    /// The cipher suite by its IANA name, such as `TLS_AES_256_GCM_SHA384`.
+    pub cipher_suite: Cow<'static, str>,
     /// What ALPN agreed on, such as `h2` or `http/1.1`; `None` if the server did not choose.
     pub alpn: Option<Bytes>,
     /// The certificates that the server sent, its own first, each in DER.
@@ -52,9 +53,24 @@ pub struct TlsInfo {
     /// A resumed session has those of the session that it continues.
     pub peer_certificates: Arc<[Bytes]>,
     /// The name that was asked for and verified.
-    pub server_name: String,
+    pub server_name: Box<str>,
     /// Whether the handshake continued an earlier session, which saves the server's signature.
     pub resumed: bool,
+}
+
+impl TlsInfo {
+    /// The least that can be said; the fields tell the rest. For [handshakes](crate::Handshake) of the user's own.
+    #[must_use]
+    pub fn new(version: impl Into<Cow<'static, str>>, cipher_suite: impl Into<Cow<'static, str>>) -> Self {
+        TlsInfo {
+            version: version.into(),
+            cipher_suite: cipher_suite.into(),
+            alpn: None,
+            peer_certificates: Arc::new([]),
+            server_name: "".into(),
+            resumed: false,
+        }
+    }
 }
 
 impl ConnInfo {

@@ -124,6 +124,13 @@ pub(crate) struct Opened {
     pub(crate) connect: Duration,
 }
 
+impl Opened {
+    pub(crate) fn tcp(address: SocketAddr, stream: Stream, dns: Option<Duration>, connect: Duration) -> Self {
+        let local = if let Stream::Tcp(stream) = &stream { stream.local_addr().ok() } else { None };
+        Opened { stream, peer: PeerAddr::Ip(address), local, tls: None, dns, connect }
+    }
+}
+
 /// How names become addresses.
 #[derive(Clone, Debug)]
 pub(crate) enum Names {
@@ -237,8 +244,7 @@ pub(crate) async fn open(
     *phase = Phase::Connect;
     let resolved = Instant::now();
     let (address, stream) = connect_tcp(target, addresses, config).await?;
-    let local = if let Stream::Tcp(stream) = &stream { stream.local_addr().ok() } else { None };
-    Ok(Opened { stream, peer: PeerAddr::Ip(address), local, tls: None, dns, connect: resolved.elapsed() })
+    Ok(Opened::tcp(address, stream, dns, resolved.elapsed()))
 }
 
 /// As many addresses as an error names.
