@@ -9,11 +9,12 @@ use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 
-use crate::config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+use crate::config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 use crate::decode::{Offer, Uncompressed};
 use crate::events::Events;
+use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
-use crate::net::Scheme;
+use crate::net::{Alpn, Scheme};
 
 /// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Checks `req`.
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
-        let mut key = key_of(req.uri())?;
+        let mut key = key_of(req.uri(), config.protocols)?;
         let framing = framing(req.headers(), req.body())?;
         let extensions = req.extensions_mut();
         let options: Option<Box<RequestOptions>> =
@@ -47,6 +48,14 @@ impl<'a> Prepared<'a> {
             && let Some(proxy) = proxies.proxy_for(req, key.scheme().as_str(), key.host(), key.port())?
         {
             key = key.via(proxy).map_err(|_| invalid("the proxy's address is none"))?;
+            if key.scheme() == Scheme::Http {
+                // What a proxy that forwards speaks is not what the server does.
+                key = key.speaking(Alpn::Http1);
+            }
+        }
+        if key.may_be_shared() && (req.headers().contains_key(UPGRADE) || *req.method() == Method::CONNECT) {
+            // HTTP/2 has no upgrades, and its tunnels are other ones.
+            key = key.speaking(Alpn::Http1);
         }
         let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
         let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
@@ -67,6 +76,25 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The server wants it over HTTP/1.1.
+    pub(crate) fn over_http1(&mut self) {
+        self.key = self.key.clone().speaking(Alpn::Http1);
+    }
+
+    /// The request as HTTP/2 sends it.
+    pub(crate) fn outgoing(&self, body: Body) -> Result<Outgoing> {
+        let length = match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None if matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH) => Some(0),
+            _ => None,
+        };
+        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, body)
+    }
+
+    pub(crate) fn config(&self) -> &TransportConfig {
+        &self.config
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -264,7 +292,7 @@ fn host_of(uri: &http::Uri) -> &str {
 }
 
 /// The host that a URL leads to.
-pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
+pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,
@@ -272,9 +300,14 @@ pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
     };
     let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
-    Key::new(scheme, authority.clone()).map_err(|error| match error {
+    let key = Key::new(scheme, authority.clone()).map_err(|error| match error {
         KeyError::NoHost => invalid("the URL has no host"),
         KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
+    })?;
+    Ok(match (protocols, scheme) {
+        (Protocols::Http2, _) => key.speaking(Alpn::Http2),
+        (Protocols::Http2OrHttp1, Scheme::Https) => key.speaking(Alpn::Http2OrHttp1),
+        _ => key,
     })
 }
 
