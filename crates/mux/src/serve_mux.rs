@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use http::StatusCode;
 use http::header::{ALLOW, HOST};
 use http::uri::Authority;
-use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response};
+use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response, error, not_found};
 
 use crate::answers;
 use crate::conflict::InsertError;
@@ -246,7 +246,7 @@ impl ServeMux {
         };
         let entry = table.entry(route);
         let Some(path) = path else {
-            return Routed::Answered(answers::error(StatusCode::URI_TOO_LONG, "URI Too Long\n"));
+            return Routed::Answered(error(StatusCode::URI_TOO_LONG, "URI Too Long"));
         };
         let values = PathValues::new(Arc::clone(&entry.route), path, ranges(&spans, &entry.route));
         let handler = entry.value.clone();
@@ -258,14 +258,14 @@ impl ServeMux {
     async fn not_found(&self, req: Request) -> Response {
         match self.0.not_found.load_full() {
             Some(handler) => handler.serve_http(req).await,
-            None => answers::error(StatusCode::NOT_FOUND, "404 page not found\n"),
+            None => not_found(),
         }
     }
 
     async fn method_not_allowed(&self, req: Request, allow: String) -> Response {
         let mut response = match self.0.method_not_allowed.load_full() {
             Some(handler) => handler.serve_http(req).await,
-            None => answers::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
+            None => error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
         };
         if !response.headers().contains_key(ALLOW) {
             answers::set(&mut response, ALLOW, &allow);
@@ -311,7 +311,7 @@ pub fn default_serve_mux() -> &'static ServeMux {
 }
 
 /// The authority without user information, which takes no part in routing.
-fn host_and_port(authority: &Authority) -> &str {
+pub(crate) fn host_and_port(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 
