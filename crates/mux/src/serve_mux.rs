@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use http::StatusCode;
 use http::header::{ALLOW, HOST};
 use http::uri::Authority;
-use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response, error, not_found};
+use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response, RouteWatch, error, not_found};
 
 use crate::answers;
 use crate::conflict::InsertError;
@@ -248,6 +248,9 @@ impl ServeMux {
         let Some(path) = path else {
             return Routed::Answered(error(StatusCode::URI_TOO_LONG, "URI Too Long"));
         };
+        if let Some(watch) = req.extensions().get::<RouteWatch>() {
+            watch.set(&entry.route);
+        }
         let values = PathValues::new(Arc::clone(&entry.route), path, ranges(&spans, &entry.route));
         let handler = entry.value.clone();
         drop(table);
@@ -409,6 +412,20 @@ mod tests {
         assert_eq!(text, "h.test/api/{org}/users/{$} http://h.test/ o ");
         let redirect = ask("http://h.test/api/o/users").await;
         assert_eq!(redirect.headers()[LOCATION], "/api/o/users/");
+    }
+
+    #[tokio::test]
+    async fn a_layer_around_the_mux_learns_the_route_of_the_innermost() {
+        let (inner, outer) = (ServeMux::new(), ServeMux::new());
+        inner.handle("/in/{id}", |_req| async {});
+        outer.handle("/in/", inner);
+        for (target, want) in [("/in/7", Some("/in/{id}")), ("/in/", Some("/in/")), ("/none", None)] {
+            let watch = RouteWatch::default();
+            let mut req = request(target);
+            req.extensions_mut().insert(watch.clone());
+            outer.serve_http(req).await;
+            assert_eq!(watch.route().as_deref().map(roundtrip_types::Route::pattern), want, "{target}");
+        }
     }
 
     #[test]

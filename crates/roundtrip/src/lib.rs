@@ -40,6 +40,7 @@
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
 
@@ -59,8 +60,11 @@ pub use roundtrip_mux::{
     Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
     PatternError, PatternFault, Protected, Router, ServeMux, ServiceHandler,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
+    Error as ServerError, ErrorLog, Exchange, ListenAddr, Observe, Observed, Outcome, Server, ServerConfig,
+    ServerEvent, ServerStats, ShutdownReport, TimeoutHandler,
 };
 pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
 #[cfg(feature = "json")]
@@ -68,8 +72,8 @@ pub use roundtrip_types::Json;
 pub use roundtrip_types::{
     Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, CatchPanic, Error, ErrorKind, Handler,
     HandlerFuture, Html, IntoResponse, MaxBytes, MessageExt, NotFoundHandler, PathValues, Phase, RedirectHandler,
-    Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route, SendError, StripPrefix, UriReference,
-    UriReferenceError, error, not_found, redirect, redirect_from,
+    Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route, RouteWatch, SendError, StripPrefix,
+    UriReference, UriReferenceError, error, not_found, redirect, redirect_from,
 };
 
 /// The `http` crate, whose types these are.

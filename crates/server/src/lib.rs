@@ -22,6 +22,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! - `tracing`: `Traced`, which runs each request in a span.
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +33,7 @@ mod addr;
 mod config;
 mod conn;
 mod error;
+mod handlers;
 mod io;
 mod server;
 mod tracker;
@@ -37,5 +41,8 @@ mod tracker;
 pub use addr::ListenAddr;
 pub use config::{ErrorLog, ServerConfig, ServerEvent};
 pub use error::{Error, Result};
+#[cfg(feature = "tracing")]
+pub use handlers::Traced;
+pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
 pub use server::Server;
 pub use tracker::{ServerStats, ShutdownReport};

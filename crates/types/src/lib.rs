@@ -34,6 +34,7 @@ mod reply;
 mod respond;
 mod round_trip;
 mod route;
+mod route_watch;
 mod strip_prefix;
 mod uri_reference;
 
@@ -50,6 +51,7 @@ pub use reply::{NotFoundHandler, error, not_found};
 pub use respond::{Html, IntoResponse};
 pub use round_trip::{BoxRoundTripper, RoundTripFuture, RoundTripper};
 pub use route::{PathValues, Route};
+pub use route_watch::RouteWatch;
 pub use strip_prefix::StripPrefix;
 pub use uri_reference::{UriReference, UriReferenceError};
 
