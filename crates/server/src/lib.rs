@@ -30,12 +30,15 @@ mod addr;
 mod config;
 mod conn;
 mod error;
+mod info;
 mod io;
 mod server;
+mod stream;
 mod tracker;
 
 pub use addr::ListenAddr;
 pub use config::{ErrorLog, ServerConfig, ServerEvent};
 pub use error::{Error, Result};
+pub use info::{Addr, ConnInfo, TlsInfo};
 pub use server::Server;
 pub use tracker::{ServerStats, ShutdownReport};
