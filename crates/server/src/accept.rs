@@ -11,6 +11,8 @@ use roundtrip_types::Handler;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::conn::{self, Shared};
+use crate::info::{Addr, ConnInfo};
+use crate::stream::Stream;
 use crate::tracker::{Stage, Tracker};
 use crate::{Error, Result, ServerEvent};
 
@@ -60,9 +62,19 @@ pub(crate) async fn run<H: Handler>(
 }
 
 fn start<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared<H>>, tracker: &Arc<Tracker>) {
+    // Small responses go out at once; failing to say so costs speed only.
+    let _ = stream.set_nodelay(true);
+    let local = stream.local_addr().map_or(Addr::Unnamed, Addr::Tcp);
+    open(Stream::Tcp(stream), ConnInfo::new(peer.into(), local), shared, tracker);
+}
+
+/// Gives a new connection its task. Whatever a stream needs before it can carry HTTP, such as a handshake, belongs into that
+/// task, never in here.
+fn open<H: Handler>(stream: Stream, mut info: ConnInfo, shared: &Arc<Shared<H>>, tracker: &Arc<Tracker>) {
     // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
     if let Some(tracked) = tracker.open() {
-        tokio::spawn(conn::serve(stream, peer, Arc::clone(shared), tracked));
+        info.id = tracked.id;
+        tokio::spawn(conn::serve(stream, info, Arc::clone(shared), tracked));
     }
 }
 

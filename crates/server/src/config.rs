@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Addr;
+
 /// The settings of a [`Server`](crate::Server): a plain struct to fill in. End a literal with `..ServerConfig::default()`:
 /// later versions add fields.
 ///
@@ -73,7 +75,7 @@ pub enum ServerEvent<'a> {
         /// What was being served, for example `GET /users/7`.
         request: &'a str,
         /// Who asked.
-        peer: SocketAddr,
+        peer: &'a Addr,
         /// What the panic said, if it was text.
         message: &'a str,
     },

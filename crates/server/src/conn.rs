@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,10 +20,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
 use roundtrip_types::{Body, Error, ErrorKind, Handler, IntoResponse, Phase};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use crate::info::{Addr, ConnInfo};
 use crate::io::Watched;
+use crate::stream::Stream;
 use crate::tracker::{Stage, Tracked};
 use crate::{ErrorLog, ServerConfig, ServerEvent};
 
@@ -49,14 +49,13 @@ impl<H> Shared<H> {
 }
 
 /// Serves a connection until it ends, in whatever way. Its errors are the peer's affair and end here.
-pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared<H>>, tracked: Tracked) {
-    // Small responses go out at once; failing to say so costs speed only.
-    let _ = stream.set_nodelay(true);
+pub(crate) async fn serve<H: Handler>(stream: Stream, info: ConnInfo, shared: Arc<Shared<H>>, tracked: Tracked) {
     let state = Arc::clone(&tracked.state);
+    let info = Arc::new(info);
     let service = service_fn({
-        let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
+        let (shared, state, info) = (Arc::clone(&shared), Arc::clone(&state), Arc::clone(&info));
         move |req: http::Request<Incoming>| {
-            let (shared, state) = (Arc::clone(&shared), Arc::clone(&state));
+            let (shared, state, info) = (Arc::clone(&shared), Arc::clone(&state), Arc::clone(&info));
             async move {
                 state.request_started();
                 let req = req.map(request_body);
@@ -70,7 +69,7 @@ pub(crate) async fn serve<H: Handler>(stream: TcpStream, peer: SocketAddr, share
                 }
                 let mut response = answered.unwrap_or_else(|panic| {
                     state.panicked();
-                    report(&shared.config.error_log, &shown, peer, &*panic);
+                    report(&shared.config.error_log, &shown, &info.remote, &*panic);
                     (StatusCode::INTERNAL_SERVER_ERROR, "internal server error\n").into_response()
                 });
                 if state.stage() > Stage::Running {
@@ -154,7 +153,7 @@ struct Shown {
 }
 
 #[cold]
-fn report(log: &ErrorLog, shown: &Shown, peer: SocketAddr, panic: &(dyn Any + Send)) {
+fn report(log: &ErrorLog, shown: &Shown, peer: &Addr, panic: &(dyn Any + Send)) {
     let message = (panic.downcast_ref::<&str>().copied())
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(the panic said nothing printable)");

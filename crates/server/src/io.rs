@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use crate::stream::Stream;
 use crate::tracker::ConnState;
 
 /// A stream that notices the end of what the client sends, while a handler works.
@@ -16,30 +16,42 @@ use crate::tracker::ConnState;
 /// allocations for a small request instead of 1.4 KB and 7 (this project's benchmark, 2026-11). So it is told that clients may
 /// half-close, does not read then, and we look here: hyper flushes after each poll of the handler.
 pub(crate) struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     state: Arc<ConnState>,
+    /// Read while listening, and not yet given to hyper.
+    ahead: Option<u8>,
 }
 
 impl Watched {
-    pub(crate) fn new(stream: TcpStream, state: Arc<ConnState>) -> Self {
-        Watched { stream, state }
+    pub(crate) fn new(stream: Stream, state: Arc<ConnState>) -> Self {
+        Watched { stream, state, ahead: None }
     }
 
     /// Looks for the end of the stream, and asks to be woken when it comes. No system call while nothing has come.
     #[cold]
     fn listen(&mut self, cx: &mut Context<'_>) {
         let mut byte = [0];
-        match self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)) {
+        let mut buf = ReadBuf::new(&mut byte);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
             Poll::Pending => {}
-            Poll::Ready(Ok(0) | Err(_)) => self.state.client_stopped(),
-            // The next request, ahead of time: what comes behind it cannot be seen before it is read.
-            Poll::Ready(Ok(_)) => self.state.stop_listening(),
+            Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                // The next request, ahead of time: what comes behind it cannot be seen before it is read.
+                self.ahead = Some(byte[0]);
+                self.state.stop_listening();
+            }
+            Poll::Ready(_) => self.state.client_stopped(),
         }
     }
 }
 
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0
+            && let Some(byte) = self.ahead.take()
+        {
+            buf.put_slice(&[byte]);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -34,8 +34,10 @@ mod config;
 mod conn;
 mod error;
 mod handlers;
+mod info;
 mod io;
 mod server;
+mod stream;
 mod tracker;
 
 pub use addr::ListenAddr;
@@ -44,5 +46,6 @@ pub use error::{Error, Result};
 #[cfg(feature = "tracing")]
 pub use handlers::Traced;
 pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
+pub use info::{Addr, ConnInfo, TlsInfo};
 pub use server::Server;
 pub use tracker::{ServerStats, ShutdownReport};

@@ -82,7 +82,7 @@ const STOPPED: u8 = 2;
 /// Keeps a connection on the tracker's list; dropping it, however the task ends, takes it off.
 pub(crate) struct Tracked {
     tracker: Arc<Tracker>,
-    id: u64,
+    pub(crate) id: u64,
     pub(crate) state: Arc<ConnState>,
 }
 
