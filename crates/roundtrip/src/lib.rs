@@ -40,6 +40,7 @@
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `tls`: `Tls`, for servers that speak HTTPS.
 //! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
@@ -63,9 +64,11 @@ pub use roundtrip_mux::{
 #[cfg(feature = "tracing")]
 pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Error as ServerError, ErrorLog, Exchange, ListenAddr, Observe, Observed, Outcome, Server, ServerConfig,
-    ServerEvent, ServerStats, ShutdownReport, TimeoutHandler,
+    Addr, ConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener, Observe, Observed,
+    Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler, TlsInfo,
 };
+#[cfg(feature = "tls")]
+pub use roundtrip_server::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

@@ -1,7 +1,6 @@
 //! Settings of a server.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +35,19 @@ pub struct ServerConfig {
     /// context.
     pub half_close_timeout: Option<Duration>,
 
+    /// How many connections may be open at a time.
+    ///
+    /// Default 16,384; `None` is without limit. Further clients wait in the kernel's queue until a place is free, one of them (for
+    /// each accept loop) accepted and not yet read from. It stops a flood of connections from taking all memory and file
+    /// descriptors: an idle connection costs about 10 KB. Go has no such limit; `netutil.LimitListener` is one.
+    pub max_connections: Option<usize>,
+
+    /// How long a TLS handshake may take, from the connection's first moment.
+    ///
+    /// Default 10 s; `None` waits for ever. It stops clients that connect and send nothing. Handshakes hold up nobody else: each
+    /// runs in its connection's own task. Go derives it from the smallest of its other time limits.
+    pub tls_handshake_timeout: Option<Duration>,
+
     /// Whether a connection may carry more than one request. Default true. When false every response says
     /// `Connection: close` and the connection is closed after it. Go: `Server.SetKeepAlivesEnabled`.
     pub keep_alives: bool,
@@ -51,6 +63,8 @@ impl Default for ServerConfig {
         ServerConfig {
             read_header_timeout: Some(Duration::from_secs(30)),
             half_close_timeout: Some(Duration::from_secs(5)),
+            max_connections: Some(16_384),
+            tls_handshake_timeout: Some(Duration::from_secs(10)),
             keep_alives: true,
             error_log: ErrorLog::stderr(),
         }
@@ -58,10 +72,16 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Go's defaults: no time limits at all, and handlers go on when their client has shut down its side.
+    /// Go's defaults: no time limits and no limit on connections at all, and handlers go on when their client has shut down its side.
     #[must_use]
     pub fn go() -> Self {
-        ServerConfig { read_header_timeout: None, half_close_timeout: None, ..ServerConfig::default() }
+        ServerConfig {
+            read_header_timeout: None,
+            half_close_timeout: None,
+            max_connections: None,
+            tls_handshake_timeout: None,
+            ..ServerConfig::default()
+        }
     }
 }
 
@@ -83,8 +103,24 @@ pub enum ServerEvent<'a> {
     #[non_exhaustive]
     AcceptFailed {
         /// Where the server listens.
-        listener: SocketAddr,
+        listener: &'a Addr,
         /// What the operating system said.
+        cause: &'a std::io::Error,
+    },
+    /// `max_connections` are open, and the next client waits for one of them to end.
+    #[non_exhaustive]
+    ConnectionLimit {
+        /// Where the server listens.
+        listener: &'a Addr,
+        /// The limit.
+        limit: usize,
+    },
+    /// A TLS handshake failed. The client's fault, most often; a certificate that clients refuse shows here too.
+    #[non_exhaustive]
+    TlsHandshakeFailed {
+        /// Who asked.
+        peer: &'a Addr,
+        /// What went wrong.
         cause: &'a std::io::Error,
     },
 }
@@ -96,6 +132,10 @@ impl fmt::Display for ServerEvent<'_> {
                 write!(f, "handler panicked at {request} from {peer}: {message}")
             }
             ServerEvent::AcceptFailed { listener, cause } => write!(f, "accept on {listener}: {cause}; retrying"),
+            ServerEvent::ConnectionLimit { listener, limit } => {
+                write!(f, "accept on {listener}: {limit} connections are open, the next one waits")
+            }
+            ServerEvent::TlsHandshakeFailed { peer, cause } => write!(f, "TLS handshake with {peer}: {cause}"),
         }
     }
 }

@@ -24,6 +24,7 @@
 //! ```
 //!
 //! # Features
+//! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
 //! - `tracing`: `Traced`, which runs each request in a span.
 
 #![forbid(unsafe_code)]
@@ -36,9 +37,16 @@ mod error;
 mod handlers;
 mod info;
 mod io;
+mod listen_options;
+mod listener;
+mod per_core;
 mod server;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracker;
+#[cfg(unix)]
+mod unix_path;
 
 pub use addr::ListenAddr;
 pub use config::{ErrorLog, ServerConfig, ServerEvent};
@@ -47,5 +55,9 @@ pub use error::{Error, Result};
 pub use handlers::Traced;
 pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
 pub use info::{Addr, ConnInfo, TlsInfo};
+pub use listen_options::ListenOptions;
+pub use listener::Listener;
 pub use server::Server;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// How far the server has come on its way to the end. Only ever moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,8 @@ pub(crate) struct Tracked {
     tracker: Arc<Tracker>,
     pub(crate) id: u64,
     pub(crate) state: Arc<ConnState>,
+    /// Its place under `max_connections`.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Tracker {
@@ -116,7 +118,7 @@ impl Tracker {
             client: AtomicU8::new(UNWATCHED),
         });
         conns.open.insert(id, Arc::clone(&state));
-        Some(Tracked { tracker: Arc::clone(self), id, state })
+        Some(Tracked { tracker: Arc::clone(self), id, state, permit: None })
     }
 
     /// Moves to `stage`, tells everyone, and returns how many connections are open.
