@@ -146,8 +146,7 @@ impl TlsConfig {
 
 impl Configs {
     fn new(config: TlsConfig) -> Result<Self, TlsError> {
-        let names = config.certificates.iter().map(|certificate| certificate.names().map(str::to_owned).collect());
-        let names = names.collect();
+        let host_names = config.certificates.iter().map(|one| one.names().map(str::to_owned).collect()).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -169,9 +168,11 @@ impl Configs {
         };
         let mut http1 = builder.with_cert_resolver(Arc::new(ByName::new(config.certificates)?));
         let mut http2 = http1.clone();
-        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-        http2.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Configs { http1: Arc::new(http1), http2: Arc::new(http2), names })
+        // In the server's order of preference. curl asks for http/1.0 by name when told to speak it.
+        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        http1.alpn_protocols = names(&["http/1.1", "http/1.0"]);
+        http2.alpn_protocols = names(&["h2", "http/1.1", "http/1.0"]);
+        Ok(Configs { http1: Arc::new(http1), http2: Arc::new(http2), names: host_names })
     }
 }
 
