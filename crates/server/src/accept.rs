@@ -26,7 +26,7 @@ pub(crate) async fn run<H: Handler>(
     let mut stage = tracker.stage();
     let mut stopping = pin!(async move {
         // An error means that the tracker is gone, which cannot be while we hold it.
-        let _ = stage.wait_for(|stage| *stage > Stage::Running).await;
+        let _ = stage.wait_for(|stage| *stage > Stage::LameDuck).await;
     });
     let mut trouble = Backoff::default();
     loop {
@@ -70,11 +70,10 @@ fn start<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared<H>
 
 /// Gives a new connection its task. Whatever a stream needs before it can carry HTTP, such as a handshake, belongs into that
 /// task, never in here.
-fn open<H: Handler>(stream: Stream, mut info: ConnInfo, shared: &Arc<Shared<H>>, tracker: &Arc<Tracker>) {
+fn open<H: Handler>(stream: Stream, info: ConnInfo, shared: &Arc<Shared<H>>, tracker: &Arc<Tracker>) {
     // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
-    if let Some(tracked) = tracker.open() {
-        info.id = tracked.id;
-        tokio::spawn(conn::serve(stream, info, Arc::clone(shared), tracked));
+    if let Some(tracked) = tracker.open(info, &shared.config) {
+        tokio::spawn(conn::serve(stream, Arc::clone(shared), tracked));
     }
 }
 

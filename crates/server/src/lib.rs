@@ -27,18 +27,28 @@
 
 mod accept;
 mod addr;
+mod body;
+mod check;
 mod config;
 mod conn;
+mod control;
+mod deadlines;
 mod error;
+mod framing;
 mod info;
-mod io;
+mod link;
 mod server;
+mod service;
 mod stream;
+mod streams;
 mod tracker;
+mod wire;
 
 pub use addr::ListenAddr;
-pub use config::{ErrorLog, ServerConfig, ServerEvent};
+pub use config::{ConnContext, ConnState, ErrorLog, ServerConfig, ServerEvent, StateHook};
+pub use control::{ControlError, Hijacked, ResponseController};
 pub use error::{Error, Result};
 pub use info::{Addr, ConnInfo, TlsInfo};
 pub use server::Server;
+pub use service::AbortHandler;
 pub use tracker::{ServerStats, ShutdownReport};
