@@ -17,7 +17,7 @@ use crate::listener::{Listener, Socket};
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::tracker::{Stage, Tracked, Tracker};
+use crate::tracker::{Stage, Tracker};
 use crate::{Error, Result, ServerEvent};
 
 /// What every accept loop of a server needs. Cheap to clone.
@@ -75,7 +75,7 @@ impl<H: Handler> Acceptor<H> {
         let mut stage = self.tracker.stage();
         let mut stopping = pin!(async move {
             // An error means that the tracker is gone, which cannot be while we hold it.
-            let _ = stage.wait_for(|stage| *stage > Stage::Running).await;
+            let _ = stage.wait_for(|stage| *stage > Stage::LameDuck).await;
         });
         let mut trouble = Backoff::default();
         loop {
@@ -123,34 +123,23 @@ impl<H: Handler> Acceptor<H> {
 
     /// Gives a new connection its task. Whatever a stream needs before it can carry HTTP, such as a handshake, belongs into that
     /// task, never in here.
-    fn open(&self, stream: Stream, mut info: ConnInfo, permit: Option<OwnedSemaphorePermit>) {
+    fn open(&self, stream: Stream, info: ConnInfo, permit: Option<OwnedSemaphorePermit>) {
         // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
-        let Some(mut tracked) = self.tracker.open() else { return };
-        info.id = tracked.id;
+        let Some(mut tracked) = self.tracker.open(info, &self.shared.config) else { return };
         tracked.permit = permit;
-        self.spawn(stream, info, tracked);
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn spawn(&self, stream: Stream, info: ConnInfo, tracked: Tracked) {
-        tokio::spawn(conn::serve(stream, info, Arc::clone(&self.shared), tracked));
-    }
-
-    #[cfg(feature = "tls")]
-    fn spawn(&self, stream: Stream, info: ConnInfo, tracked: Tracked) {
         let shared = Arc::clone(&self.shared);
-        let Some(tls) = &self.tls else {
-            tokio::spawn(conn::serve(stream, info, shared, tracked));
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            tokio::spawn(async move {
+                // Boxed, so that the task does not keep the handshake's room for the connection's whole life.
+                if let Some((stream, settled)) = Box::pin(tls.handshake(stream, &tracked)).await {
+                    tracked.settle(settled);
+                    conn::serve(stream, shared, tracked).await;
+                }
+            });
             return;
-        };
-        let (tls, stage) = (tls.clone(), self.tracker.stage());
-        tokio::spawn(async move {
-            // Boxed, so that the task does not keep the handshake's room for the connection's whole life.
-            let ready = Box::pin(tls.handshake(stream, info, &shared.config, stage)).await;
-            if let Some((stream, info)) = ready {
-                conn::serve(stream, info, shared, tracked).await;
-            }
-        });
+        }
+        tokio::spawn(conn::serve(stream, shared, tracked));
     }
 
     fn tell(&self, event: &ServerEvent<'_>) {

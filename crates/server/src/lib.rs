@@ -31,25 +31,34 @@
 
 mod accept;
 mod addr;
+mod body;
+mod check;
 mod config;
 mod conn;
+mod control;
+mod deadlines;
 mod error;
+mod framing;
 mod handlers;
 mod info;
-mod io;
+mod link;
 mod listen_options;
 mod listener;
 mod per_core;
 mod server;
+mod service;
 mod stream;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod tracker;
 #[cfg(unix)]
 mod unix_path;
+mod wire;
 
 pub use addr::ListenAddr;
-pub use config::{ErrorLog, ServerConfig, ServerEvent};
+pub use config::{ConnContext, ConnState, ErrorLog, ServerConfig, ServerEvent, StateHook};
+pub use control::{ControlError, Hijacked, ResponseController};
 pub use error::{Error, Result};
 #[cfg(feature = "tracing")]
 pub use handlers::Traced;
@@ -58,6 +67,7 @@ pub use info::{Addr, ConnInfo, TlsInfo};
 pub use listen_options::ListenOptions;
 pub use listener::Listener;
 pub use server::Server;
+pub use service::AbortHandler;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};

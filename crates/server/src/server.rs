@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use roundtrip_types::Handler;
@@ -13,7 +14,7 @@ use crate::accept::Acceptor;
 use crate::conn::Shared;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::tracker::{Stage, Tracker};
+use crate::tracker::{Open, Stage, Tracker};
 use crate::{Error, ListenAddr, Listener, Result, ServerConfig, ServerStats, ShutdownReport, per_core};
 
 /// An HTTP server around one handler: Go's `http.Server`.
@@ -31,11 +32,19 @@ pub struct Server<H> {
     shared: Arc<Shared<H>>,
     tracker: Arc<Tracker>,
     slots: Option<Arc<Semaphore>>,
+    hooks: Arc<Mutex<Vec<ShutdownHook>>>,
 }
+
+type ShutdownHook = Arc<dyn Fn() + Send + Sync>;
 
 impl<H> Clone for Server<H> {
     fn clone(&self) -> Self {
-        Server { shared: Arc::clone(&self.shared), tracker: Arc::clone(&self.tracker), slots: self.slots.clone() }
+        Server {
+            shared: Arc::clone(&self.shared),
+            tracker: Arc::clone(&self.tracker),
+            slots: self.slots.clone(),
+            hooks: Arc::clone(&self.hooks),
+        }
     }
 }
 
@@ -50,7 +59,8 @@ impl<H: Handler> Server<H> {
     #[must_use]
     pub fn with_config(handler: H, config: ServerConfig) -> Self {
         let slots = config.max_connections.map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
-        Server { shared: Arc::new(Shared::new(handler, config)), tracker: Tracker::new(), slots }
+        let tracker = Tracker::new(config.keep_alives);
+        Server { shared: Arc::new(Shared::new(handler, config)), tracker, slots, hooks: Arc::default() }
     }
 
     /// Listens on `addr` and serves until the server is shut down: Go's `ListenAndServe`.
@@ -156,7 +166,7 @@ impl<H: Handler> Server<H> {
     /// What accept loops need; an error once the server was shut down.
     #[cfg_attr(not(feature = "tls"), allow(unused_variables, reason = "a plain listener says nothing more"))]
     fn acceptor(&self, listener: &Listener) -> Result<Acceptor<H>> {
-        if *self.tracker.stage().borrow() != Stage::Running {
+        if *self.tracker.stage().borrow() > Stage::LameDuck {
             return Err(Error::closed());
         }
         Ok(Acceptor {
@@ -170,33 +180,76 @@ impl<H: Handler> Server<H> {
 
     /// Stops gracefully: Go's `Shutdown`.
     ///
-    /// Listeners close at once, idle connections too; a connection with a request in progress finishes its response, which says
-    /// `Connection: close` if its head was not sent yet, and one that has carried no request yet is given up to 5 s for its
-    /// first. What is left after `deadline` is cut. Returns when every connection is closed. A server that was shut down stays
+    /// Listeners close at once. A connection with a request in progress finishes its response, which says `Connection: close` if
+    /// its head was not sent yet. One that is idle closes as soon as it has been so for
+    /// [`shutdown_drain`](ServerConfig::shutdown_drain), and answers what its client had sent before it could know; one that has
+    /// carried no request yet is given 5 s from its start for its first. HTTP/2 connections are told to send nothing new. What is
+    /// left after `deadline` is cut. Returns when every connection is closed; those that handlers have taken over are not waited
+    /// for, but told by [`ResponseController::stopping`](crate::ResponseController::stopping). A server that was shut down stays
     /// so.
+    ///
+    /// Without a deadline of your own, pass [`Duration::MAX`].
     ///
     /// # Cancel safety
     /// Dropping the future drops the deadline: the server goes on stopping, without a limit. Call it again to set a new one.
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let open = self.tracker.advance(Stage::Draining);
+        self.run_hooks();
         if tokio::time::timeout(deadline, self.tracker.all_closed()).await.is_ok() {
-            return ShutdownReport { finished: open, cut: 0 };
+            return ShutdownReport { finished: open.all, cut: 0 };
         }
-        let cut = self.close().await.cut;
-        ShutdownReport { finished: open.saturating_sub(cut), cut }
+        let cut = self.cut().await.busy;
+        ShutdownReport { finished: open.all.saturating_sub(cut), cut }
     }
 
     /// Stops at once: Go's `Close`. Listeners and connections are closed where they stand; handlers are dropped at their next
     /// await point. Returns when every connection is closed, or after 1 s if a handler blocks its thread and so cannot be
-    /// dropped; [`stats`](Self::stats) then still counts its connection as open.
+    /// dropped; [`stats`](Self::stats) then still counts its connection as open. Connections that handlers have taken over are
+    /// theirs.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing: the connections are closed all the same.
     pub async fn close(&self) -> ShutdownReport {
-        let cut = self.tracker.advance(Stage::Cut);
+        ShutdownReport { finished: 0, cut: self.cut().await.all }
+    }
+
+    async fn cut(&self) -> Open {
+        let open = self.tracker.advance(Stage::Cut);
         // Too late is no failure here: nothing more can be done about a thread that is blocked.
         let _ = tokio::time::timeout(CUT_GRACE, self.tracker.all_closed()).await;
-        ShutdownReport { finished: 0, cut }
+        open
+    }
+
+    /// From now on each response says `Connection: close` and ends its connection, while listeners go on accepting: so clients
+    /// and balancers move elsewhere before [`shutdown`](Self::shutdown), and nobody is refused. Cannot be taken back.
+    pub fn lame_duck(&self) {
+        self.tracker.advance(Stage::LameDuck);
+    }
+
+    /// Has `hook` called when a shutdown begins, by each call of [`shutdown`](Self::shutdown): Go's `RegisterOnShutdown`. It runs
+    /// inside that call and must not block; to wait for something, have it spawn a task.
+    pub fn on_shutdown(&self, hook: impl Fn() + Send + Sync + 'static) {
+        self.lock_hooks().push(Arc::new(hook));
+    }
+
+    fn run_hooks(&self) {
+        let hooks = self.lock_hooks().clone();
+        for hook in hooks {
+            hook();
+        }
+    }
+
+    fn lock_hooks(&self) -> MutexGuard<'_, Vec<ShutdownHook>> {
+        // Nothing under this lock can leave it half done.
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether connections may carry more than one request, from now on: Go's `SetKeepAlivesEnabled`. When switched off, idle
+    /// connections close once they have been idle for [`shutdown_drain`](ServerConfig::shutdown_drain), and each response says
+    /// `Connection: close`.
+    pub fn set_keep_alives(&self, enabled: bool) {
+        self.tracker.keep_alives.store(enabled, Ordering::Relaxed);
+        self.tracker.wake_all();
     }
 
     /// What the server has done so far. Takes a lock that connections take only when they open and close.

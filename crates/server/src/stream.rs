@@ -37,6 +37,16 @@ macro_rules! each {
     };
 }
 
+impl Stream {
+    /// Closes with a reset, so that the system does not go on holding bytes for a client that does not take them.
+    pub(crate) fn reset_on_close(self) {
+        if let Stream::Tcp(stream) = self {
+            // Failing to say so leaves the bytes to the system's own patience.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -146,6 +146,9 @@ async fn a_panic_is_a_logged_500_and_concerns_nobody_else() {
     let response = read_response(&mut stream).await;
     assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
     assert!(!response.contains("boom"), "the panic's words are not for the client: {response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert_eq!(read_to_end(&mut stream).await, "");
+    let mut stream = running.connect().await;
     stream.write_all(b"GET /good HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     assert!(read_response(&mut stream).await.ends_with("fine"));
     let log = seen.lock().unwrap().clone();

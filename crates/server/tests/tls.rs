@@ -162,7 +162,11 @@ async fn clients_are_asked_for_certificates_as_configured() {
         (ClientCertificates::Required { authorities: authorities.clone() }, [false, true, false]),
         (ClientCertificates::Optional { authorities }, [true, true, false]),
     ] {
-        let config = TlsConfig { certificates: vec![certificate(&server)], client_certificates: clients };
+        let config = TlsConfig {
+            certificates: vec![certificate(&server)],
+            client_certificates: clients,
+            ..TlsConfig::default()
+        };
         let running = start(&Tls::new(config).unwrap(), ServerConfig::default()).await;
         for (client, welcome) in [&nobody, &known, &stranger].into_iter().zip(want) {
             // With TLS 1.3 a client hears of its refusal only when it reads.

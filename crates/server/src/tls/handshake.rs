@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,38 +13,31 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Tls;
 use super::prefixed::Prefixed;
-use crate::info::{ConnInfo, TlsInfo};
+use crate::ServerEvent;
+use crate::conn::FRESH_GRACE;
+use crate::info::TlsInfo;
 use crate::stream::Stream;
-use crate::tracker::Stage;
-use crate::{ServerConfig, ServerEvent};
+use crate::tracker::{Stage, Tracked};
 
 impl Tls {
-    /// Shakes hands, within the server's limit and until the server is cut. `None` if the connection is not to be served; all
-    /// that there is to say has been said then.
-    pub(crate) async fn handshake(
-        &self,
-        stream: Stream,
-        mut info: ConnInfo,
-        config: &ServerConfig,
-        mut stage: watch::Receiver<Stage>,
-    ) -> Option<(Stream, ConnInfo)> {
-        let limit = config.tls_handshake_timeout;
-        let mut shaking = pin!(within(limit, self.shake(stream)));
-        let mut cut = pin!(stage.wait_for(|stage| *stage == Stage::Cut));
-        let shaken = std::future::poll_fn(|cx| match cut.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending => shaking.as_mut().poll(cx).map(Some),
+    /// Shakes hands, within the server's limit and for as long as the server goes on. `None` if the connection is not to be
+    /// served; all that there is to say has been said then.
+    pub(crate) async fn handshake(&self, stream: Stream, tracked: &Tracked) -> Option<(Stream, TlsInfo)> {
+        let link = &tracked.link;
+        let mut shaking = pin!(within(link.config.tls_handshake_timeout, self.shake(stream)));
+        let mut stopped = pin!(stopped(link.tracker.stage()));
+        let shaken = std::future::poll_fn(|cx| match shaking.as_mut().poll(cx) {
+            Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
         })
         .await?;
         match shaken {
-            Ok(Shaken::Tls(stream, tls)) => {
-                info.tls = Some(Arc::new(tls));
-                Some((stream, info))
-            }
+            Ok(Shaken::Tls(stream, tls)) => Some((stream, tls)),
             // A look at the port, such as a load balancer's, is nothing to tell.
             Ok(Shaken::Silent) => None,
             Err(cause) => {
-                config.error_log.tell(&ServerEvent::TlsHandshakeFailed { peer: &info.remote, cause: &cause });
+                let event = ServerEvent::TlsHandshakeFailed { peer: &link.info.remote, cause: &cause };
+                link.config.error_log.tell(&event);
                 None
             }
         }
@@ -61,7 +53,7 @@ impl Tls {
             }
             _ => {}
         }
-        let stream = TlsAcceptor::from(self.rustls(HTTP2)).accept(stream).await?;
+        let stream = TlsAcceptor::from(self.rustls()).accept(stream).await?;
         let (_, session) = stream.get_ref();
         let version = session.protocol_version().and_then(|version| version.as_str());
         let tls = TlsInfo {
@@ -83,13 +75,17 @@ impl Tls {
     }
 }
 
-/// Whether connections can carry HTTP/2, and so whether ALPN may offer it.
-const HTTP2: bool = false;
-
 enum Shaken {
     Tls(Stream, TlsInfo),
     /// The client left without a byte.
     Silent,
+}
+
+/// Waits until the server is cut, or has been stopping for as long as it waits for the first request of a plain connection.
+async fn stopped(mut stage: watch::Receiver<Stage>) {
+    // An error means that the tracker is gone, which cannot be while its connections are there.
+    let _ = stage.wait_for(|stage| *stage > Stage::LameDuck).await;
+    let _ = timeout(FRESH_GRACE, stage.wait_for(|stage| *stage == Stage::Cut)).await;
 }
 
 async fn within(limit: Option<Duration>, shaking: impl Future<Output = io::Result<Shaken>>) -> io::Result<Shaken> {

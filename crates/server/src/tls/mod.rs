@@ -18,7 +18,7 @@ pub use self::error::TlsError;
 use self::names::ByName;
 
 /// What a TLS listener shows and asks for. End a literal with `..TlsConfig::default()`: later versions add fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// The server's certificates; at least one.
     ///
@@ -28,6 +28,16 @@ pub struct TlsConfig {
 
     /// Whether clients have to show certificates too. Default: they are not asked. Go: `tls.Config.ClientAuth` and `ClientCAs`.
     pub client_certificates: ClientCertificates,
+
+    /// Whether clients may choose HTTP/2 (by ALPN). Default true; HTTP/1.1 is always offered beside it. Go:
+    /// `Server.Protocols`.
+    pub http2: bool,
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        TlsConfig { certificates: Vec::new(), client_certificates: ClientCertificates::None, http2: true }
+    }
 }
 
 /// Whether clients have to show certificates, and who must have signed them.
@@ -55,7 +65,7 @@ pub enum ClientCertificates {
 /// TLS for a listener: Go's `tls.Config` on the server's side, with certificates that can be replaced.
 ///
 /// **Shape**: cheap to clone; clones share their settings, and [`reload`](Self::reload) on one changes all. TLS 1.2 and 1.3, with
-/// rustls's choice of cipher suites. ALPN offers what the server speaks.
+/// rustls's choice of cipher suites. ALPN offers HTTP/2 and HTTP/1.1.
 ///
 /// # Examples
 /// ```no_run
@@ -74,10 +84,8 @@ pub enum ClientCertificates {
 #[derive(Clone)]
 pub struct Tls(Arc<ArcSwap<Configs>>);
 
-/// The same settings for servers with and without HTTP/2: which one it is, only the server knows.
 struct Configs {
-    http1: Arc<rustls::ServerConfig>,
-    http2: Arc<rustls::ServerConfig>,
+    rustls: Arc<rustls::ServerConfig>,
     names: Vec<Vec<String>>,
 }
 
@@ -132,9 +140,8 @@ impl Tls {
         self.reload(TlsConfig::with(Certificate::from_pem_files(certificate, key)?))
     }
 
-    fn rustls(&self, http2: bool) -> Arc<rustls::ServerConfig> {
-        let configs = self.0.load();
-        Arc::clone(if http2 { &configs.http2 } else { &configs.http1 })
+    fn rustls(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.0.load().rustls)
     }
 }
 
@@ -166,15 +173,15 @@ impl Configs {
                 builder.with_client_cert_verifier(verifier.map_err(TlsError::authorities)?)
             }
         };
-        let mut http1 = builder.with_cert_resolver(Arc::new(ByName::new(config.certificates)?));
-        let mut http2 = http1.clone();
+        let mut rustls = builder.with_cert_resolver(Arc::new(ByName::new(config.certificates)?));
         // In the server's order of preference. curl asks for http/1.0 by name when told to speak it.
-        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        http1.alpn_protocols = names(&["http/1.1", "http/1.0"]);
-        http2.alpn_protocols = names(&["h2", "http/1.1", "http/1.0"]);
-        Ok(Configs { http1: Arc::new(http1), http2: Arc::new(http2), names: host_names })
+        let offered = if config.http2 { &ALPN[..] } else { &ALPN[1..] };
+        rustls.alpn_protocols = offered.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(Configs { rustls: Arc::new(rustls), names: host_names })
     }
 }
+
+const ALPN: [&str; 3] = ["h2", "http/1.1", "http/1.0"];
 
 fn roots(pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
