@@ -52,3 +52,6 @@ async def many(base, **options):
 
 asyncio.run(many(plain))
 asyncio.run(many(tls))
+asyncio.run(many(tls, http2=True))
+# Without TLS there is no protocol to agree on: HTTP/2 has to be known.
+asyncio.run(many(plain, http1=False, http2=True))

@@ -19,11 +19,13 @@ use serde_json::json;
 const HELP: &str = "\
 echo_server: answers any request with 200 and a JSON account of it: method, target, host, version, fields, body_length
 
-Usage: echo_server [--addr HOST:PORT] [--unix PATH] [--tls-cert FILE --tls-key FILE] [--per-core] [--systemd]
+Usage: echo_server [--addr HOST:PORT] [--unix PATH] [--tls-cert FILE --tls-key FILE] [--h2c] [--per-core]
+                   [--systemd]
   --addr HOST:PORT   where to listen (default 127.0.0.1:12304, unless --unix or --systemd is given)
   --unix PATH        listen on a unix socket, too if --addr is given
   --tls-cert FILE    speak TLS, with the certificate and those behind it in this PEM file
   --tls-key FILE     and the private key in this one
+  --h2c              take HTTP/2 on plain connections too, by prior knowledge; over TLS it is always offered
   --per-core         a thread, a runtime and a socket for each core
   --systemd          listen on the sockets that systemd passes (LISTEN_FDS)";
 
@@ -33,6 +35,7 @@ struct Options {
     unix: Option<PathBuf>,
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
+    h2c: bool,
     per_core: bool,
     systemd: bool,
 }
@@ -48,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         (None, None) => None,
         _ => return Err("--tls-cert and --tls-key go together".into()),
     };
-    let server = Server::with_config(account, ServerConfig::default());
+    let server = Server::with_config(account, ServerConfig { h2c: options.h2c, ..ServerConfig::default() });
     let mut serving = Vec::new();
     for mut listener in listeners(&options).await? {
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -85,6 +88,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Arg::Long("unix") => options.unix = Some(args.value()?.into()),
             Arg::Long("tls-cert") => options.cert = Some(args.value()?.into()),
             Arg::Long("tls-key") => options.key = Some(args.value()?.into()),
+            Arg::Long("h2c") => options.h2c = true,
             Arg::Long("per-core") => options.per_core = true,
             Arg::Long("systemd") => options.systemd = true,
             Arg::Long("help") | Arg::Short('h') => return Ok(None),

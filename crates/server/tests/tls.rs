@@ -10,7 +10,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CertifiedKey, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use roundtrip_server::{
-    Certificate, ClientCertificates, ErrorLog, Listener, Server, ServerConfig, ServerEvent, Tls, TlsConfig,
+    Certificate, ClientCertificates, ConnContext, ConnState, ErrorLog, Listener, ResponseController, Server,
+    ServerConfig, ServerEvent, StateHook, Tls, TlsConfig,
 };
 use roundtrip_types::Request;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -93,7 +94,7 @@ async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> std::io::Result<S
 }
 
 #[tokio::test]
-async fn each_name_gets_its_certificate_and_alpn_settles_on_http_1() {
+async fn each_name_gets_its_certificate() {
     let (a, b) = (made("a.test"), made("b.test"));
     let tls = Tls::new(TlsConfig { certificates: vec![certificate(&a), certificate(&b)], ..TlsConfig::default() });
     let running = start(&tls.unwrap(), ServerConfig::default()).await;
@@ -106,6 +107,67 @@ async fn each_name_gets_its_certificate_and_alpn_settles_on_http_1() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("/secret"), "{answer}");
     }
     (running.stop)().await.unwrap();
+}
+
+#[tokio::test]
+async fn alpn_offers_http_2_unless_told_not_to() {
+    let made = made("h.test");
+    for (http2, offered, want) in [
+        (true, &["http/1.1", "h2"][..], Some("h2")),
+        (true, &["http/1.1"], Some("http/1.1")),
+        (true, &["http/1.0"], Some("http/1.0")),
+        (true, &[], None),
+        (false, &["h2", "http/1.1"], Some("http/1.1")),
+    ] {
+        let config = TlsConfig { certificates: vec![certificate(&made)], http2, ..TlsConfig::default() };
+        let running = start(&Tls::new(config).unwrap(), ServerConfig::default()).await;
+        let stream = connect(running.addr, "h.test", &client(&[made.cert.der()], offered, None)).await.unwrap();
+        let agreed = stream.get_ref().1.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+        assert_eq!(agreed.as_deref(), want, "{offered:?}");
+        drop(stream);
+        (running.stop)().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_handler_learns_what_the_handshake_has_settled() {
+    let server = made("h.test");
+    let (issuer, own, key) = authority();
+    let config = TlsConfig {
+        certificates: vec![certificate(&server)],
+        client_certificates: ClientCertificates::Required { authorities: issuer.pem().into_bytes() },
+        ..TlsConfig::default()
+    };
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&states);
+    let settings = ServerConfig {
+        on_state: StateHook::new(move |info, state| sink.lock().unwrap().push((info.id, state))),
+        conn_context: ConnContext::new(|info| {
+            let mut context = http::Extensions::new();
+            context.insert(info.tls.is_some());
+            context
+        }),
+        ..ServerConfig::default()
+    };
+    let host = Server::with_config(
+        |_req| async {
+            let control = ResponseController::current().unwrap();
+            let tls = control.info().tls.clone().unwrap();
+            assert_eq!(control.context().get(), Some(&true));
+            let alpn = String::from_utf8(tls.alpn.clone().unwrap()).unwrap();
+            format!("{:?} {alpn} {:?} {}", tls.server_name, tls.version, tls.peer_certificates.len())
+        },
+        settings,
+    );
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, Tls::new(config).unwrap()));
+    let client = client(&[server.cert.der()], &["http/1.1"], Some((own, key)));
+    let answer = ask(&mut connect(addr, "H.test", &client).await.unwrap(), "/").await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nSome(\"h.test\") http/1.1 Some(\"TLSv1.3\") 1"), "{answer}");
+    host.shutdown(Duration::from_secs(5)).await;
+    serving.await.unwrap().unwrap();
+    assert_eq!(*states.lock().unwrap(), [(0, ConnState::New), (0, ConnState::Active), (0, ConnState::Closed)]);
 }
 
 #[tokio::test]

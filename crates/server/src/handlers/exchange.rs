@@ -8,6 +8,8 @@ use http::header::{HeaderValue, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Uri, Version};
 use roundtrip_types::{Request, Route, RouteWatch};
 
+use crate::{Addr, ResponseController};
+
 /// One request and what came of it.
 ///
 /// **Shape**: `Display` is a line for an access log: peer, request line without the query, status, bytes of the response's body,
@@ -17,6 +19,7 @@ pub struct Exchange {
     method: Method,
     uri: Uri,
     version: Version,
+    peer: Option<Addr>,
     user_agent: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     watch: RouteWatch,
@@ -66,6 +69,7 @@ impl Exchange {
             method: req.method().clone(),
             uri: req.uri().clone(),
             version: req.version(),
+            peer: ResponseController::current().map(|control| control.info().remote.clone()),
             user_agent: fields.get(USER_AGENT).cloned(),
             referer: fields.get(REFERER).cloned(),
             watch,
@@ -110,6 +114,12 @@ impl Exchange {
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// The client's end of the connection; `None` if no server of this crate hosts the handler.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Addr> {
+        self.peer.as_ref()
     }
 
     /// The request's `User-Agent`, if it is text.
@@ -164,6 +174,10 @@ impl Exchange {
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.peer {
+            Some(peer) => write!(f, "{peer} ")?,
+            None => f.write_str("- ")?,
+        }
         write!(f, "\"{} {} {:?}\" ", self.method, Escaped(self.uri.path()), self.version)?;
         match self.status {
             Some(status) => write!(f, "{}", status.as_u16())?,

@@ -44,7 +44,8 @@ impl<F: Fn(&Exchange) + Send + Sync + 'static> Observe for F {
 /// use roundtrip_server::{Exchange, Observed, Server};
 ///
 /// # let mux = |_req| async { "hello" };
-/// // One line for each request, such as "GET /users/7 HTTP/1.1" 200 12 0.000132 "GET /users/{id}"
+/// // One line for each request, such as
+/// // 127.0.0.1:50312 "GET /users/7 HTTP/1.1" 200 12 0.000132 "GET /users/{id}"
 /// let logged = Observed::new(mux, |exchange: &Exchange| println!("{exchange}"));
 /// // A histogram for each pattern and status.
 /// let measured = Observed::new(logged, |exchange: &Exchange| {
@@ -274,6 +275,6 @@ mod tests {
         let req = http::Request::builder().uri("/a\"b?token=secret").body(Body::empty()).unwrap();
         assert_eq!(handler.serve_http(req).await.text().await.unwrap(), "hi");
         let line = lines.lock().unwrap()[0].clone();
-        assert!(line.starts_with("\"GET /a\\\"b HTTP/1.1\" 200 2 0.0") && line.ends_with(" -"), "{line}");
+        assert!(line.starts_with("- \"GET /a\\\"b HTTP/1.1\" 200 2 0.0") && line.ends_with(" -"), "{line}");
     }
 }

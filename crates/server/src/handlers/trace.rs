@@ -9,10 +9,11 @@ use tracing::{Span, info_span};
 
 use super::observe::watch;
 use super::{Exchange, Outcome};
+use crate::ResponseController;
 
 /// A handler each of whose requests runs in a span of the `tracing` crate.
 ///
-/// **Shape**: the span is called `request`, at level `INFO`, with the fields `method`, `path` (without the query), `version`,
+/// **Shape**: the span is called `request`, at level `INFO`, with the fields `method`, `path` (without the query), `version`, `peer`,
 /// and, when the exchange is over, `pattern`, `status`, `bytes` and `outcome`. Then one event is sent inside it: `INFO`, or
 /// `ERROR` for a 5xx, a panic or a body that failed. Everything that the handler does is inside the span; what a streamed body
 /// does is not.
@@ -42,6 +43,7 @@ impl<H: Handler> Handler for Traced<H> {
             method = %req.method(),
             path = req.uri().path(),
             version = ?req.version(),
+            peer = ResponseController::current().map(|control| display(control.info().remote.clone())),
             pattern = Empty,
             status = Empty,
             bytes = Empty,
