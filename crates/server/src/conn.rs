@@ -183,7 +183,7 @@ impl Drain {
             return;
         }
         let Some(body) = &mut self.body else { return };
-        if link.has(link::EXPECTS_CONTINUE) || body.size_hint().lower() > service::MAX_DRAIN {
+        if link.has(link::EXPECTS_CONTINUE) || body.size_hint().lower() >= service::MAX_DRAIN {
             self.stop(link);
             cx.waker().wake_by_ref();
             return;
@@ -193,7 +193,7 @@ impl Drain {
                 Poll::Pending => return,
                 Poll::Ready(Some(Ok(frame))) => {
                     self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if self.read > service::MAX_DRAIN {
+                    if self.read >= service::MAX_DRAIN {
                         break;
                     }
                     // hyper reads the next piece when it is polled again.
@@ -375,6 +375,10 @@ impl Watch {
             End::Through | End::Failed(_) if in_head && link.has(link::MALFORMED) => {
                 link.tracker.count_refused();
                 (StatusCode::BAD_REQUEST, link.control().malformed.unwrap_or("malformed"))
+            }
+            End::Failed(Some(error)) if link.phase() == Phase::Head && error.is_incomplete_message() => {
+                link.tracker.count_refused();
+                (StatusCode::BAD_REQUEST, "the request ends in its head")
             }
             End::Failed(Some(error)) if in_head && error.is_parse() => {
                 link.tracker.count_refused();

@@ -306,6 +306,10 @@ impl AsyncWrite for Wire {
     /// the system reset the connection, and the client might lose the response (RFC 9112, 9.6). The connection's timer ends it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.link.has(link::MALFORMED) && !this.link.has(link::RESPONSE_BEGUN) {
+            // The connection's task has a last word.
+            return Poll::Ready(Ok(()));
+        }
         let Some(stream) = &mut this.stream else { return Poll::Ready(Ok(())) };
         if !this.shut {
             std::task::ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
