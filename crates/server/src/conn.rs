@@ -301,6 +301,10 @@ impl Watch {
         match seen.phase {
             // Its first request may be on its way: Go's `Shutdown` takes it for idle after the same time.
             Phase::New if self.link.stage() > Stage::LameDuck => self.opened.checked_add(FRESH_GRACE),
+            // So may the rest of a later one.
+            Phase::Head if self.link.stage() > Stage::LameDuck && seen.requests > 0 => {
+                self.deadlines.head_begun().and_then(|begun| begun.checked_add(FRESH_GRACE))
+            }
             Phase::Idle => {
                 let since = self.deadlines.idle_since().unwrap_or(now);
                 since.checked_add(self.link.config.shutdown_drain)
@@ -430,8 +434,8 @@ impl Watch {
 
 /// hyper answers most parse errors itself; these it only reports.
 fn parse_error(error: &hyper::Error) -> (StatusCode, &'static str) {
-    let text = error.to_string();
-    if text.contains("unsupported HTTP version") || text.contains("HTTP/2") {
+    // hyper has no other way to tell.
+    if error.to_string().contains("HTTP2 preface") {
         (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this port speaks HTTP/1")
     } else {
         (StatusCode::BAD_REQUEST, "malformed request")

@@ -319,6 +319,9 @@ impl AsyncWrite for Wire {
         if this.link.has(link::EOF) {
             return Poll::Ready(Ok(()));
         }
+        if this.framing.is_undecided() && this.link.has(link::RESPONSE_BEGUN) {
+            this.framing.decide(this.link.body_framing());
+        }
         let mut sending = this.framing.is_in_request() || this.used < this.ahead.len();
         let mut piece = [0; 4096];
         loop {

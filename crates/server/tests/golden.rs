@@ -14,3 +14,18 @@ mod replay;
 fn golden_server_wire() {
     replay::server_wire::run();
 }
+
+#[test]
+fn golden_conn_state() {
+    replay::script::run_states();
+}
+
+#[test]
+fn golden_shutdown() {
+    replay::script::run_shutdown();
+}
+
+#[test]
+fn golden_timeouts() {
+    replay::timeouts::run();
+}

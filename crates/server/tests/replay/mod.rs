@@ -1,14 +1,18 @@
 //! Reading the golden files, replaying their cases and keeping score.
 
 pub(crate) mod http1;
+pub(crate) mod script;
 pub(crate) mod server_wire;
+pub(crate) mod timeouts;
 pub(crate) mod wire_differs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
+use roundtrip_server::ServerConfig;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -157,6 +161,24 @@ pub(crate) fn to_base64(bytes: &[u8]) -> String {
 /// Bytes as the files write them: one code point each.
 pub(crate) fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| char::from(b)).collect()
+}
+
+/// A server's settings as the files give them: Go's, with what is there. `null` is Go's zero.
+pub(crate) fn server_config(server: &Value) -> ServerConfig {
+    let go = ServerConfig::go();
+    let ms = |key: &str| server[key].as_i64().map(|ms| u64::try_from(ms).ok().map(Duration::from_millis));
+    // Go's zero falls back to the read timeout; a negative one is none.
+    let read = ms("read_timeout_ms").flatten();
+    ServerConfig {
+        read_timeout: read,
+        read_header_timeout: ms("read_header_timeout_ms").unwrap_or(read),
+        write_timeout: ms("write_timeout_ms").flatten(),
+        idle_timeout: ms("idle_timeout_ms").unwrap_or(read),
+        max_header_bytes: server["max_header_bytes"]
+            .as_u64()
+            .map_or(go.max_header_bytes, |max| usize::try_from(max).unwrap() + 4096),
+        ..go
+    }
 }
 
 pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {

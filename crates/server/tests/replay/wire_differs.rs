@@ -35,6 +35,7 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             && result.replies[agreed].status == status
     };
     for (slug, status, applies) in [
+        ("http2_preface", 505, request.method == "PRI"),
         ("bare_lf", 400, has_bare_lf(result.input)),
         ("fold", 400, request.has_fold),
         (
@@ -46,7 +47,6 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
         ("target_userinfo", 400, request.target.contains("://") && request.target.contains('@')),
         ("host_grammar", 400, request.values("host").iter().any(|host| !is_host(host))),
         ("connect_without_host", 400, request.method == "CONNECT" && request.values("host").is_empty()),
-        ("http2_preface", 505, request.method == "PRI"),
         ("version", 400, !matches!(&*request.version, "HTTP/1.0" | "HTTP/1.1")),
         ("transfer_encoding_in_http10", 400, request.version == "HTTP/1.0" && !te.is_empty()),
         ("empty_list_member", 400, last_coding.is_empty() && chunked),
@@ -111,7 +111,7 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             "empty_line_before_request",
             result.input.starts_with("\r\n")
                 || result.input.contains("\r\n\r\n\r\n")
-                || result.input.contains("\r\nGET"),
+                || (result.input.contains("\r\nGET") && !result.input.to_lowercase().contains("transfer-encoding")),
             and_more,
         ),
         (
@@ -194,7 +194,7 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
                 && result.replies.iter().enumerate().all(|(n, reply)| {
                     let asked = Loose::new(result.input, n);
                     let wants = asked.values("te").iter().any(|te| te.contains("trailers"));
-                    wants == !reply.trailers.is_empty() || reply.framing != "chunked"
+                    wants != reply.trailers.is_empty() || reply.framing != "chunked"
                 }),
         ),
         (
