@@ -121,7 +121,7 @@ pub struct ServerConfig {
 
     /// Whether clients may speak HTTP/2 on a plain connection without asking (RFC 9113, 3.3).
     ///
-    /// Default false: then the preface of HTTP/2 is answered as HTTP/1 with 505. When true the first bytes of each plain
+    /// Default false: then the preface of HTTP/2 is answered as a bad request of HTTP/1. When true the first bytes of each plain
     /// connection decide. Over TLS the handshake decides, and this does not matter. Go: `Protocols.SetUnencryptedHTTP2`.
     pub h2c: bool,
 

@@ -346,6 +346,7 @@ impl Watch {
             link.enter(Phase::Hijacked);
             link.raise(link::HIJACKED);
             link.tell(ConnState::Hijacked);
+            link.tracker.let_go(link.info.id);
             return;
         }
         if link.has(link::HIJACKED) {
@@ -384,9 +385,10 @@ impl Watch {
                 link.tracker.count_refused();
                 (StatusCode::BAD_REQUEST, "the request ends in its head")
             }
+            // hyper answers all parse errors itself but those of framing.
             End::Failed(Some(error)) if in_head && error.is_parse() => {
                 link.tracker.count_refused();
-                parse_error(error)
+                (StatusCode::BAD_REQUEST, "malformed request")
             }
             _ => return None,
         };
@@ -429,16 +431,6 @@ impl Watch {
         });
         // Too late is as good as done.
         let _ = self.run(work).await;
-    }
-}
-
-/// hyper answers most parse errors itself; these it only reports.
-fn parse_error(error: &hyper::Error) -> (StatusCode, &'static str) {
-    // hyper has no other way to tell.
-    if error.to_string().contains("HTTP2 preface") {
-        (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this port speaks HTTP/1")
-    } else {
-        (StatusCode::BAD_REQUEST, "malformed request")
     }
 }
 

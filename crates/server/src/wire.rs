@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::ConnState;
 use crate::control::Hijacked;
 use crate::deadlines::Phase;
-use crate::framing::{Framing, Malformed};
+use crate::framing::{BodyFraming, Framing, Malformed};
 use crate::link::{self, Link};
 use crate::stream::Stream;
 
@@ -64,7 +64,7 @@ impl Wire {
 
     /// Lets everything through: HTTP/2 frames itself.
     pub(crate) fn unframed(mut self) -> Self {
-        self.framing.decide(crate::framing::BodyFraming::Raw);
+        self.framing.decide(BodyFraming::Raw);
         self
     }
 
@@ -164,8 +164,10 @@ impl AsyncRead for Wire {
         if flags & link::READ_EXPIRED != 0 {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took too long to send")));
         }
-        if this.link.phase() == Phase::Active {
-            if this.framing.is_undecided() || flags & link::UPGRADED != 0 {
+        if flags & link::UPGRADED != 0 {
+            this.framing.decide(BodyFraming::Raw);
+        } else if this.link.phase() == Phase::Active {
+            if this.framing.is_undecided() {
                 this.framing.decide(this.link.body_framing());
             }
             if flags & link::RESPONSE_DONE != 0 && this.framing.is_between() {

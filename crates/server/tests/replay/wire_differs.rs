@@ -35,7 +35,6 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             && result.replies[agreed].status == status
     };
     for (slug, status, applies) in [
-        ("http2_preface", 505, request.method == "PRI"),
         ("bare_lf", 400, has_bare_lf(result.input)),
         ("fold", 400, request.has_fold),
         (
