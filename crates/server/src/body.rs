@@ -37,6 +37,13 @@ impl RequestBody {
         RequestBody { incoming: Some(incoming), link: None, max_trailers, asked: true }
     }
 
+    /// Nothing that follows a body with an error can be trusted to be a request.
+    fn poison(&self) {
+        if let Some(link) = &self.link {
+            link.raise(link::UNREAD_BODY);
+        }
+    }
+
     fn ended(&mut self) {
         if self.incoming.take().is_some()
             && let Some(link) = &self.link
@@ -68,7 +75,11 @@ impl HttpBody for RequestBody {
             Some(Ok(frame)) => Poll::Ready(Some(match frame.into_trailers() {
                 Ok(trailers) => {
                     this.ended();
-                    check_trailers(trailers, this.max_trailers).map(Frame::trailers)
+                    let checked = check_trailers(trailers, this.max_trailers);
+                    if checked.is_err() {
+                        this.poison();
+                    }
+                    checked.map(Frame::trailers)
                 }
                 Err(frame) => {
                     if incoming.is_end_stream() {
@@ -79,6 +90,7 @@ impl HttpBody for RequestBody {
             })),
             Some(Err(error)) => {
                 this.incoming = None;
+                this.poison();
                 Poll::Ready(Some(Err(body_error(error))))
             }
         }

@@ -8,11 +8,24 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version};
 pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) &'static str);
 
 /// Checks an HTTP/1 request and sets its `Host` to the target's if the target names one (RFC 9112, 3.2.2).
-pub(crate) fn http1<B>(req: &mut http::Request<B>, has_body: bool, length: Option<u64>) -> Result<(), Refused> {
+///
+/// `OK` is no refusal but the general answer to `OPTIONS *`, given if `general_options`.
+pub(crate) fn http1<B>(
+    req: &mut http::Request<B>,
+    has_body: bool,
+    length: Option<u64>,
+    general_options: bool,
+) -> Result<(), Refused> {
     let uri = req.uri();
-    let absolute = uri.scheme().is_some();
+    if !escapes_are_whole(uri.path().as_bytes()) {
+        return Err(bad("a percent sign without its two digits in the target"));
+    }
     // By far the most requests: a path, for a method that takes one.
-    if absolute || uri.authority().is_some() || !uri.path().starts_with('/') || *req.method() == Method::CONNECT {
+    if uri.authority().is_some()
+        || uri.scheme().is_some()
+        || !uri.path().starts_with('/')
+        || *req.method() == Method::CONNECT
+    {
         target(req.method(), uri)?;
     }
     let headers = req.headers();
@@ -34,8 +47,10 @@ pub(crate) fn http1<B>(req: &mut http::Request<B>, has_body: bool, length: Optio
         }
     }
     expect(headers)?;
-    if absolute {
+    if req.uri().authority().is_some() {
         adopt_authority(req)?;
+    } else if req.uri().path() == "*" && general_options {
+        return Err(Refused(StatusCode::OK, ""));
     }
     Ok(())
 }
@@ -128,6 +143,7 @@ fn target(method: &Method, uri: &Uri) -> Result<(), Refused> {
 fn is_host(value: &[u8]) -> bool {
     let name = value.iter().position(|byte| !NAME_BYTES[usize::from(*byte)]).unwrap_or(value.len());
     match value[name..].split_first() {
+        _ if !escapes_are_whole(&value[..name]) => false,
         None => true,
         Some((b':', digits)) => is_port(digits),
         // An address in brackets is nothing but that.
@@ -138,6 +154,18 @@ fn is_host(value: &[u8]) -> bool {
         }
         Some(_) => false,
     }
+}
+
+/// Whether two hexadecimal digits follow each percent sign.
+fn escapes_are_whole(text: &[u8]) -> bool {
+    let mut rest = text;
+    while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
+        match rest.get(percent + 1..percent + 3) {
+            Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => rest = &rest[percent + 3..],
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// A port number, which may be empty.
@@ -178,10 +206,14 @@ fn transfer_encoding(headers: &HeaderMap) -> Result<(), Refused> {
 fn expect(headers: &HeaderMap) -> Result<(), Refused> {
     match headers.get(EXPECT) {
         None => Ok(()),
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") && !is_repeated(headers, &EXPECT) => {
-            Ok(())
+        Some(_) => {
+            let understood =
+                |value: &HeaderValue| value.is_empty() || value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+            if headers.get_all(EXPECT).iter().all(understood) {
+                return Ok(());
+            }
+            Err(Refused(StatusCode::EXPECTATION_FAILED, "only 100-continue can be expected"))
         }
-        Some(_) => Err(Refused(StatusCode::EXPECTATION_FAILED, "only 100-continue can be expected")),
     }
 }
 
@@ -199,14 +231,25 @@ mod tests {
 
     #[test]
     fn hosts_are_names_addresses_and_ports() {
-        for good in
-            ["", "a", "a.test:80", "a:", "[::1]", "[::1]:8080", "127.0.0.1", "a_b", "a%2eb", "a.", "a!$&'()*+;=b"]
-        {
+        for good in [
+            "",
+            "a",
+            "a.test:80",
+            "a:",
+            "[::1]",
+            "[::1]:8080",
+            "127.0.0.1",
+            "a_b",
+            "a%2eb",
+            "a.",
+            "%41",
+            "a!$&'()*+;=b",
+        ] {
             assert!(is_host(good.as_bytes()), "{good:?}");
         }
         for bad in [
-            "a b", "a/b", "u@a", "<a>", "a\"", "a\\b", "a#", "a?", "a:b", "a:99999", "[::1", "::1]", "[::1]x", "a[",
-            "\u{e9}", "a\tb", "[[::1]]", "a:1:2",
+            "a b", "a%zz", "a%4", "a/b", "u@a", "<a>", "a\"", "a\\b", "a#", "a?", "a:b", "a:99999", "[::1", "::1]",
+            "[::1]x", "a[", "\u{e9}", "a\tb", "[[::1]]", "a:1:2",
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad:?}");
         }

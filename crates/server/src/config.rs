@@ -126,9 +126,14 @@ pub struct ServerConfig {
     /// [`Server::set_keep_alives`](crate::Server::set_keep_alives) changes it while the server runs.
     pub keep_alives: bool,
 
+    /// Whether the server itself answers `OPTIONS *`, which asks about the server as a whole, with 200 and nothing in it.
+    ///
+    /// Default true. When false the handler gets such requests. Go: `Server.DisableGeneralOptionsHandler`, the other way round.
+    pub general_options: bool,
+
     /// Whether clients may speak HTTP/2 on a plain connection without asking (RFC 9113, 3.3).
     ///
-    /// Default false: then the preface of HTTP/2 is answered as HTTP/1 with 505. When true the first bytes of each plain
+    /// Default false: then the preface of HTTP/2 is answered as a bad request of HTTP/1. When true the first bytes of each plain
     /// connection decide. Over TLS the handshake decides, and this does not matter. Go: `Protocols.SetUnencryptedHTTP2`.
     pub h2c: bool,
 
@@ -185,6 +190,7 @@ impl Default for ServerConfig {
             max_header_count: 100,
             max_requests_per_connection: None,
             keep_alives: true,
+            general_options: true,
             h2c: false,
             h2_max_streams: 200,
             h2_ping_interval: Some(Duration::from_secs(20)),

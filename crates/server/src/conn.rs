@@ -183,7 +183,7 @@ impl Drain {
             return;
         }
         let Some(body) = &mut self.body else { return };
-        if link.has(link::EXPECTS_CONTINUE) || body.size_hint().lower() > service::MAX_DRAIN {
+        if link.has(link::EXPECTS_CONTINUE) || body.size_hint().lower() >= service::MAX_DRAIN {
             self.stop(link);
             cx.waker().wake_by_ref();
             return;
@@ -193,7 +193,7 @@ impl Drain {
                 Poll::Pending => return,
                 Poll::Ready(Some(Ok(frame))) => {
                     self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
-                    if self.read > service::MAX_DRAIN {
+                    if self.read >= service::MAX_DRAIN {
                         break;
                     }
                     // hyper reads the next piece when it is polled again.
@@ -301,6 +301,10 @@ impl Watch {
         match seen.phase {
             // Its first request may be on its way: Go's `Shutdown` takes it for idle after the same time.
             Phase::New if self.link.stage() > Stage::LameDuck => self.opened.checked_add(FRESH_GRACE),
+            // So may the rest of a later one.
+            Phase::Head if self.link.stage() > Stage::LameDuck && seen.requests > 0 => {
+                self.deadlines.head_begun().and_then(|begun| begun.checked_add(FRESH_GRACE))
+            }
             Phase::Idle => {
                 let since = self.deadlines.idle_since().unwrap_or(now);
                 since.checked_add(self.link.config.shutdown_drain)
@@ -342,6 +346,7 @@ impl Watch {
             link.enter(Phase::Hijacked);
             link.raise(link::HIJACKED);
             link.tell(ConnState::Hijacked);
+            link.tracker.let_go(link.info.id);
             return;
         }
         if link.has(link::HIJACKED) {
@@ -376,9 +381,14 @@ impl Watch {
                 link.tracker.count_refused();
                 (StatusCode::BAD_REQUEST, link.control().malformed.unwrap_or("malformed"))
             }
+            End::Failed(Some(error)) if link.phase() == Phase::Head && error.is_incomplete_message() => {
+                link.tracker.count_refused();
+                (StatusCode::BAD_REQUEST, "the request ends in its head")
+            }
+            // hyper answers all parse errors itself but those of framing.
             End::Failed(Some(error)) if in_head && error.is_parse() => {
                 link.tracker.count_refused();
-                parse_error(error)
+                (StatusCode::BAD_REQUEST, "malformed request")
             }
             _ => return None,
         };
@@ -421,16 +431,6 @@ impl Watch {
         });
         // Too late is as good as done.
         let _ = self.run(work).await;
-    }
-}
-
-/// hyper answers most parse errors itself; these it only reports.
-fn parse_error(error: &hyper::Error) -> (StatusCode, &'static str) {
-    let text = error.to_string();
-    if text.contains("unsupported HTTP version") || text.contains("HTTP/2") {
-        (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this port speaks HTTP/1")
-    } else {
-        (StatusCode::BAD_REQUEST, "malformed request")
     }
 }
 

@@ -241,6 +241,10 @@ impl Deadlines {
         self.requests = seen.requests;
     }
 
+    pub(crate) fn head_begun(&self) -> Option<Instant> {
+        self.head_begun
+    }
+
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         self.idle_since
     }

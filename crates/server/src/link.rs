@@ -185,6 +185,11 @@ impl Link {
         self.waits.store(self.waits.load(Ordering::Relaxed) | what, Ordering::Relaxed);
     }
 
+    /// Whether hyper has asked for body bytes in this poll and there were none.
+    pub(crate) fn awaits_body(&self) -> bool {
+        self.waits.load(Ordering::Relaxed) & READ_PENDING != 0
+    }
+
     pub(crate) fn count_read(&self, bytes: usize) {
         self.read.store(self.read.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }

@@ -1,14 +1,14 @@
 //! What hyper calls for each request: checks, the handler, and what the connection has to know of both.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Version};
 use http_body::Body as HttpBody;
@@ -35,8 +35,9 @@ pub(crate) fn http1<H: Handler>(
     let has_body = !req.body().is_end_stream();
     let length = if has_body { req.body().size_hint().exact() } else { Some(0) };
     let number = link.begin_request(length.map_or(BodyFraming::Chunked, BodyFraming::Length));
-    let checked = check::http1(&mut req, has_body, length);
-    if checked.is_ok() {
+    let checked = check::http1(&mut req, has_body, length, link.config.general_options);
+    let keeps_body = matches!(checked, Ok(()) | Err(Refused(StatusCode::OK, _)));
+    if keeps_body {
         let is_http10 = req.version() < Version::HTTP_11;
         if is_http10 {
             link.raise(link::NO_INTERIM);
@@ -50,11 +51,7 @@ pub(crate) fn http1<H: Handler>(
         link.raise(link::UNREAD_BODY);
     }
     let req = req.map(|incoming| {
-        if has_body && checked.is_ok() {
-            Body::new(RequestBody::new(incoming, Arc::clone(link)))
-        } else {
-            Body::empty()
-        }
+        if has_body && keeps_body { Body::new(RequestBody::new(incoming, Arc::clone(link))) } else { Body::empty() }
     });
     answer(Arc::clone(shared), Arc::clone(link), number, checked, req)
 }
@@ -78,28 +75,49 @@ async fn answer<H: Handler>(
                 Err(panic) => panicked(&link, &shown, &*panic)?,
             }
         }
+        Err(Refused(StatusCode::OK, _)) => Response::default(),
         Err(refused) => {
             drop(req);
             link.tracker.count_refused();
             refuse(refused)
         }
     };
-    if is_switch(&response) || (shown.method == Method::CONNECT && response.status().is_success()) {
-        link.raise(link::UPGRADED);
+    if link.has(link::LEFTOVER) {
+        drain_arrived(&link).await;
     }
-    finish(&link, number, &mut response);
+    if is_switch(&response) {
+        link.raise(link::UPGRADED);
+    } else if shown.method == Method::CONNECT {
+        if response.status().is_success() {
+            link.raise(link::UPGRADED);
+        } else {
+            // The client may have begun to speak through the tunnel that it did not get.
+            link.raise(link::UNREAD_BODY);
+        }
+    }
+    finish(&link, number, &shown.method, &mut response);
     Ok(response.map(|body| ResponseBody::new(body, Some(link))))
 }
 
 /// The connection's say on a response's head.
-fn finish(link: &Link, number: u64, response: &mut Response) {
+fn finish(link: &Link, number: u64, method: &Method, response: &mut Response) {
     link.raise(link::RESPONSE_BEGUN);
+    if response.headers().keys().any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING) {
+        check_framing(method, response);
+    }
     let last = link.stage() > Stage::Running
         || !link.tracker.keep_alives.load(Ordering::Relaxed)
         || link.config.max_requests_per_connection.is_some_and(|max| number >= max)
-        || (link.has(link::LEFTOVER | link::UNREAD_BODY) && !drainable(link));
+        || (link.has(link::LEFTOVER | link::UNREAD_BODY) && !drainable(link))
+        // Only the end of the connection can end a body of unknown length for a client that knows no chunks.
+        || (link.has(link::NO_INTERIM) && response.body().content_length().is_none());
     if last && !link.has(link::UPGRADED) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if link.has(link::NO_INTERIM) {
+            // To HTTP/1.0 that goes without saying, unless hyper says otherwise, which it does to all but responses of 1.0.
+            *response.version_mut() = Version::HTTP_10;
+        } else {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 }
 
@@ -110,9 +128,66 @@ fn drainable(link: &Link) -> bool {
         return false;
     }
     let control = link.control();
-    let small = control.leftover.as_ref().is_some_and(|body| body.size_hint().lower() <= MAX_DRAIN);
+    let small = control.leftover.as_ref().is_some_and(|body| body.size_hint().lower() < MAX_DRAIN);
     // A client that waits for our leave to send has not got it, and may send or not (RFC 9110, 10.1.1).
     small && !link.has(link::EXPECTS_CONTINUE)
+}
+
+/// Reads away what has already come of a chunked body that the handler left, so that the response can say whether the
+/// connection goes on. What has not come yet is read beside the response.
+#[cold]
+async fn drain_arrived(link: &Link) {
+    let Some(mut body) = link.control().leftover.take() else { return };
+    let unknown = body.size_hint().exact().is_none();
+    if unknown && !link.has(link::EXPECTS_CONTINUE) {
+        let mut read = 0;
+        let go_on = poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(frame))) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(false)),
+                    // Nothing is there for hyper to read.
+                    Poll::Pending if link.awaits_body() => return Poll::Ready(Some(true)),
+                    Poll::Pending => return Poll::Pending,
+                }
+                if read >= MAX_DRAIN {
+                    return Poll::Ready(Some(false));
+                }
+            }
+        });
+        match go_on.await {
+            None => return link.lower(link::LEFTOVER),
+            Some(false) => {
+                link.lower(link::LEFTOVER);
+                return link.raise(link::UNREAD_BODY);
+            }
+            Some(true) => {}
+        }
+    }
+    link.control().leftover = Some(body);
+}
+
+/// Sets right what a handler has said about the framing of its response, which is the connection's affair: hyper would send
+/// it, and the client would lose count.
+#[cold]
+fn check_framing(method: &Method, response: &mut Response) {
+    let known = response.body().content_length();
+    let bodyless = method == Method::HEAD || matches!(response.status(), StatusCode::NOT_MODIFIED);
+    let headers = response.headers_mut();
+    headers.remove(TRANSFER_ENCODING);
+    let mut said = headers.get_all(CONTENT_LENGTH).iter();
+    let valid = match (said.next(), said.next()) {
+        (Some(value), None) => value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit())),
+        _ => None,
+    };
+    let right = valid.and_then(|text| text.parse::<u64>().ok()).is_some_and(|said| {
+        // To HEAD, and with 304, it tells of a body that is not sent.
+        (bodyless && known == Some(0)) || known.is_none_or(|known| known == said)
+    });
+    if !right {
+        headers.remove(CONTENT_LENGTH);
+    }
 }
 
 /// As much of an unread body as is read away for the sake of the connection: Go's limit.

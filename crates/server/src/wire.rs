@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::ConnState;
 use crate::control::Hijacked;
 use crate::deadlines::Phase;
-use crate::framing::{Framing, Malformed};
+use crate::framing::{BodyFraming, Framing, Malformed};
 use crate::link::{self, Link};
 use crate::stream::Stream;
 
@@ -64,7 +64,7 @@ impl Wire {
 
     /// Lets everything through: HTTP/2 frames itself.
     pub(crate) fn unframed(mut self) -> Self {
-        self.framing.decide(crate::framing::BodyFraming::Raw);
+        self.framing.decide(BodyFraming::Raw);
         self
     }
 
@@ -164,8 +164,10 @@ impl AsyncRead for Wire {
         if flags & link::READ_EXPIRED != 0 {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took too long to send")));
         }
-        if this.link.phase() == Phase::Active {
-            if this.framing.is_undecided() || flags & link::UPGRADED != 0 {
+        if flags & link::UPGRADED != 0 {
+            this.framing.decide(BodyFraming::Raw);
+        } else if this.link.phase() == Phase::Active {
+            if this.framing.is_undecided() {
                 this.framing.decide(this.link.body_framing());
             }
             if flags & link::RESPONSE_DONE != 0 && this.framing.is_between() {
@@ -306,6 +308,10 @@ impl AsyncWrite for Wire {
     /// the system reset the connection, and the client might lose the response (RFC 9112, 9.6). The connection's timer ends it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.link.has(link::MALFORMED) && !this.link.has(link::RESPONSE_BEGUN) {
+            // The connection's task has a last word.
+            return Poll::Ready(Ok(()));
+        }
         let Some(stream) = &mut this.stream else { return Poll::Ready(Ok(())) };
         if !this.shut {
             std::task::ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
@@ -314,6 +320,9 @@ impl AsyncWrite for Wire {
         }
         if this.link.has(link::EOF) {
             return Poll::Ready(Ok(()));
+        }
+        if this.framing.is_undecided() && this.link.has(link::RESPONSE_BEGUN) {
+            this.framing.decide(this.link.body_framing());
         }
         let mut sending = this.framing.is_in_request() || this.used < this.ahead.len();
         let mut piece = [0; 4096];
