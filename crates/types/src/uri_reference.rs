@@ -1,6 +1,7 @@
 //! A URI reference taken apart, as Go's `url.Parse` does it.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// A URI reference in its parts: `scheme`, `user@host:port`, path, query and fragment (RFC 3986, section 4.1).
 ///
@@ -194,9 +195,12 @@ fn check_host(host: &str) -> Result<(), UriReferenceError> {
         // The zone of an address may hold any escape.
         let zone = host[..end].find("%25").unwrap_or(end);
         check_escapes(&host[zone..end])?;
+        if zone + "%25".len() == end || host[1..zone].parse::<Ipv6Addr>().is_err() {
+            return Err(UriReferenceError::InvalidHost);
+        }
         (&host[..zone], &host[end + 1..])
     } else {
-        host.split_at(host.rfind(':').unwrap_or(host.len()))
+        host.split_at(host.find(':').unwrap_or(host.len()))
     };
     match after.strip_prefix(':') {
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {}
@@ -260,6 +264,10 @@ mod tests {
             ("https://a\\b", InvalidHost),
             ("https://a:port", InvalidPort),
             ("https://[::1]x", InvalidPort),
+            ("https://a:80:80", InvalidPort),
+            ("https://[a.test]", InvalidHost),
+            ("https://[127.0.0.1]", InvalidHost),
+            ("https://[fe80::1%25]", InvalidHost),
             ("https://é@h", InvalidUserInfo),
         ] {
             assert_eq!(UriReference::parse(text), Err(error), "{text:?}");
