@@ -10,6 +10,7 @@ use std::time::Duration;
 use roundtrip_types::Handler;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::conn::{self, Shared};
 use crate::info::{Addr, ConnInfo};
@@ -78,13 +79,16 @@ impl<H: Handler> Acceptor<H> {
             let _ = stage.wait_for(|stage| *stage > Stage::LameDuck).await;
         });
         let mut trouble = Backoff::default();
+        let (mut tell_trouble, mut tell_limit) = (Seldom::default(), Seldom::default());
         loop {
             let accepted = unless(stopping.as_mut(), std::future::poll_fn(|cx| socket.poll_accept(cx))).await;
             match accepted {
                 None => return Ok(()),
                 Some(Ok((stream, remote))) => {
                     trouble = Backoff::default();
-                    let Some(permit) = unless(stopping.as_mut(), self.slot(&addr)).await else { return Ok(()) };
+                    let Some(permit) = unless(stopping.as_mut(), self.slot(&addr, &mut tell_limit)).await else {
+                        return Ok(());
+                    };
                     let local = match &stream {
                         Stream::Tcp(stream) => stream.local_addr().map_or(Addr::Unnamed, Addr::Tcp),
                         _ => addr.clone(),
@@ -95,7 +99,7 @@ impl<H: Handler> Acceptor<H> {
                     Trouble::OfThatConnection => {}
                     Trouble::OfTheListener => return Err(Error::accept(addr, cause)),
                     Trouble::MayPass => {
-                        if trouble.is_new() {
+                        if tell_trouble.is_due() {
                             self.tell(&ServerEvent::AcceptFailed { listener: &addr, cause: &cause });
                         }
                         if unless(stopping.as_mut(), tokio::time::sleep(trouble.next())).await.is_none() {
@@ -110,13 +114,15 @@ impl<H: Handler> Acceptor<H> {
     /// Leave to open a connection. The one that has to wait for it is accepted already, those behind it wait in the kernel.
     ///
     /// Waiting before accepting would let a loop keep the last permit while another one's sockets have the clients.
-    async fn slot(&self, addr: &Addr) -> Option<OwnedSemaphorePermit> {
+    async fn slot(&self, addr: &Addr, tell: &mut Seldom) -> Option<OwnedSemaphorePermit> {
         let slots = self.slots.as_ref()?;
         if let Ok(permit) = Arc::clone(slots).try_acquire_owned() {
             return Some(permit);
         }
-        let limit = self.shared.config.max_connections.unwrap_or_default();
-        self.tell(&ServerEvent::ConnectionLimit { listener: addr, limit });
+        if tell.is_due() {
+            let limit = self.shared.config.max_connections.unwrap_or_default();
+            self.tell(&ServerEvent::ConnectionLimit { listener: addr, limit });
+        }
         // Nobody closes the semaphore.
         Arc::clone(slots).acquire_owned().await.ok()
     }
@@ -182,16 +188,29 @@ fn classify(cause: &io::Error) -> Trouble {
 struct Backoff(Option<Duration>);
 
 impl Backoff {
-    fn is_new(&self) -> bool {
-        self.0.is_none()
-    }
-
     fn next(&mut self) -> Duration {
         let pause = self.0.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
         self.0 = Some(pause);
         pause
     }
 }
+
+/// Says a thing at most once in a while, however often it happens: at a limit it happens with every connection.
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= TELL_AGAIN);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -203,10 +222,18 @@ mod tests {
     #[test]
     fn pauses_double_from_5_ms_to_1_s() {
         let mut backoff = Backoff::default();
-        assert!(backoff.is_new());
         let pauses: Vec<u128> = (0..10).map(|_| backoff.next().as_millis()).collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert!(!backoff.is_new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_is_told_every_ten_seconds() {
+        let mut seldom = Seldom::default();
+        assert!(seldom.is_due());
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        assert!(!seldom.is_due());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(seldom.is_due() && !seldom.is_due());
     }
 
     #[cfg(target_os = "linux")]

@@ -351,7 +351,8 @@ pub enum ServerEvent<'a> {
         /// The handler's status.
         status: StatusCode,
     },
-    /// Accepting failed in a way that may pass, for example because no file descriptor is free. Told once until it passes.
+    /// Accepting failed in a way that may pass, for example because no file descriptor is free. Told at most every ten seconds by
+    /// each socket.
     #[non_exhaustive]
     AcceptFailed {
         /// Where the server listens.
@@ -359,7 +360,7 @@ pub enum ServerEvent<'a> {
         /// What the operating system said.
         cause: &'a std::io::Error,
     },
-    /// `max_connections` are open, and the next client waits for one of them to end.
+    /// `max_connections` are open, and the next client waits for one of them to end. Told at most every ten seconds by each socket.
     #[non_exhaustive]
     ConnectionLimit {
         /// Where the server listens.

@@ -38,7 +38,7 @@ mod route_watch;
 mod strip_prefix;
 mod uri_reference;
 
-pub use body::{Body, BodySender, BodyStream, SendError};
+pub use body::{Body, BodySender, BodyStream, Replayer, SendError};
 pub use catch_panic::CatchPanic;
 pub use error::{BoxError, Error, ErrorKind, Phase, Result};
 pub use ext::{MessageExt, RequestExt};
