@@ -240,3 +240,65 @@ fn curl_is_served_over_tls() {
     assert!(plain.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{plain}");
     echo.stop();
 }
+
+/// What came of one client's requests.
+#[derive(Debug, Default)]
+struct Tally {
+    answered: u32,
+    /// Sent on a connection that had been served before, and never answered.
+    lost: u32,
+}
+
+/// Asks again and again, on one connection for as long as the server lets it, until nobody listens any more.
+fn ask_until_refused(addr: SocketAddr) -> Tally {
+    let mut tally = Tally::default();
+    'connections: while let Ok(mut stream) = TcpStream::connect(addr) {
+        let mut served = 0;
+        loop {
+            let written = stream.write_all(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+            let mut got = Vec::new();
+            let mut piece = [0; 1024];
+            let complete = loop {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break false,
+                    Ok(read) => got.extend(&piece[..read]),
+                }
+                // The account ends the response.
+                if got.ends_with(b"}\n") {
+                    break true;
+                }
+            };
+            if !complete {
+                // One that was never served may not have been accepted at all: the system has dropped it with its queue.
+                tally.lost += u32::from(written.is_ok() && served > 0);
+                continue 'connections;
+            }
+            served += 1;
+            tally.answered += 1;
+            if String::from_utf8_lossy(&got).contains("\r\nconnection: close\r\n") {
+                continue 'connections;
+            }
+        }
+    }
+    tally
+}
+
+#[test]
+fn terminated_under_load_it_answers_every_request_it_took() {
+    for args in [&["--addr", "127.0.0.1:0"][..], &["--addr", "127.0.0.1:0", "--per-core"]] {
+        let mut echo = Echo::start(args);
+        let addr = echo.addr();
+        let clients: Vec<_> = (0..16).map(|_| std::thread::spawn(move || ask_until_refused(addr))).collect();
+        // All of them are at work once this many are answered.
+        let warm = TcpStream::connect(addr).unwrap();
+        for _ in 0..200 {
+            (&warm).write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            let mut piece = [0; 1024];
+            assert_ne!((&warm).read(&mut piece).unwrap(), 0);
+        }
+        let last = echo.stop();
+        let tallies: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        assert!(tallies.iter().all(|tally| tally.answered > 0 && tally.lost == 0), "{tallies:?}");
+        assert!(last.contains(" 0 cut"), "{last}");
+    }
+}
