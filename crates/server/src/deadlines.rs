@@ -151,12 +151,18 @@ impl Credit {
         *self = Credit { bytes: self.bytes, ..Credit::new() };
     }
 
+    #[inline]
     fn update(&mut self, now: Instant, waits: bool, bytes: u64, cap: Option<Duration>, rate: Option<u32>) {
+        if waits || self.until.is_some() {
+            self.spend(now, waits, bytes, cap, rate);
+        } else {
+            self.bytes = bytes;
+        }
+    }
+
+    fn spend(&mut self, now: Instant, waits: bool, bytes: u64, cap: Option<Duration>, rate: Option<u32>) {
         let came = bytes - std::mem::replace(&mut self.bytes, bytes);
         let Some(cap) = cap else { return };
-        if !waits && self.until.is_none() {
-            return;
-        }
         let mut rest = self.until.map_or(self.rest.min(cap), |until| until.saturating_duration_since(now));
         if came > 0 {
             let earned = rate.filter(|rate| *rate > 0).map_or(cap, |rate| {
