@@ -1,7 +1,6 @@
 //! Settings of a server.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,6 +90,19 @@ pub struct ServerConfig {
     /// context; here [`ResponseController::client_gone`](crate::ResponseController::client_gone) tells at once.
     pub half_close_timeout: Option<Duration>,
 
+    /// How many connections may be open at a time.
+    ///
+    /// Default 16,384; `None` is without limit. Further clients wait in the kernel's queue until a place is free, one of them (for
+    /// each accept loop) accepted and not yet read from. It stops a flood of connections from taking all memory and file
+    /// descriptors: an idle connection costs about 10 KB. Go has no such limit; `netutil.LimitListener` is one.
+    pub max_connections: Option<usize>,
+
+    /// How long a TLS handshake may take, from the connection's first moment.
+    ///
+    /// Default 10 s; `None` waits for ever. It stops clients that connect and send nothing. Handshakes hold up nobody else: each
+    /// runs in its connection's own task. Go derives it from the smallest of its other time limits.
+    pub tls_handshake_timeout: Option<Duration>,
+
     /// How many bytes a request's head may have, request line and empty line included.
     ///
     /// Default 1 MiB. More is answered with 431 and the connection is closed. It bounds the memory that a client can make the
@@ -172,6 +184,8 @@ impl Default for ServerConfig {
             min_write_rate: Some(256),
             idle_timeout: Some(Duration::from_secs(60)),
             half_close_timeout: Some(Duration::from_secs(5)),
+            max_connections: Some(16_384),
+            tls_handshake_timeout: Some(Duration::from_secs(10)),
             max_header_bytes: 1 << 20,
             max_header_count: 100,
             max_requests_per_connection: None,
@@ -190,12 +204,14 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
-    /// Go's defaults: no time limits at all, 500 header fields, handlers that go on when their client has shut down its side, and
-    /// idle connections closed at once when the server stops.
+    /// Go's defaults: no time limits and no limit on connections, 500 header fields, handlers that go on when their client has shut
+    /// down its side, and idle connections closed at once when the server stops.
     #[must_use]
     pub fn go() -> Self {
         ServerConfig {
             read_header_timeout: None,
+            max_connections: None,
+            tls_handshake_timeout: None,
             body_stall_timeout: None,
             min_body_rate: None,
             write_stall_timeout: None,
@@ -335,12 +351,29 @@ pub enum ServerEvent<'a> {
         /// The handler's status.
         status: StatusCode,
     },
-    /// Accepting failed in a way that may pass, for example because no file descriptor is free. Told once until it passes.
+    /// Accepting failed in a way that may pass, for example because no file descriptor is free. Told at most every ten seconds by
+    /// each socket.
     #[non_exhaustive]
     AcceptFailed {
         /// Where the server listens.
-        listener: SocketAddr,
+        listener: &'a Addr,
         /// What the operating system said.
+        cause: &'a std::io::Error,
+    },
+    /// `max_connections` are open, and the next client waits for one of them to end. Told at most every ten seconds by each socket.
+    #[non_exhaustive]
+    ConnectionLimit {
+        /// Where the server listens.
+        listener: &'a Addr,
+        /// The limit.
+        limit: usize,
+    },
+    /// A TLS handshake failed. The client's fault, most often; a certificate that clients refuse shows here too.
+    #[non_exhaustive]
+    TlsHandshakeFailed {
+        /// Who asked.
+        peer: &'a Addr,
+        /// What went wrong.
         cause: &'a std::io::Error,
     },
 }
@@ -355,6 +388,10 @@ impl fmt::Display for ServerEvent<'_> {
                 write!(f, "handler answered {request} from {peer} with {}, which cannot be the last", status.as_u16())
             }
             ServerEvent::AcceptFailed { listener, cause } => write!(f, "accept on {listener}: {cause}; retrying"),
+            ServerEvent::ConnectionLimit { listener, limit } => {
+                write!(f, "accept on {listener}: {limit} connections are open, the next one waits")
+            }
+            ServerEvent::TlsHandshakeFailed { peer, cause } => write!(f, "TLS handshake with {peer}: {cause}"),
         }
     }
 }

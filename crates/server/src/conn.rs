@@ -437,7 +437,7 @@ enum Look {
 }
 
 /// How long a server that stops waits for the first request of a connection that has carried none.
-const FRESH_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const FRESH_GRACE: Duration = Duration::from_secs(5);
 
 /// As much as is read from a client that was told that it is understood no more.
 const MAX_LINGER: usize = 1 << 20;

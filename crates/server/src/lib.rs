@@ -22,6 +22,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
+//! - `tracing`: `Traced`, which runs each request in a span.
 
 #![forbid(unsafe_code)]
 
@@ -35,20 +39,35 @@ mod control;
 mod deadlines;
 mod error;
 mod framing;
+mod handlers;
 mod info;
 mod link;
+mod listen_options;
+mod listener;
+mod per_core;
 mod server;
 mod service;
 mod stream;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracker;
+#[cfg(unix)]
+mod unix_path;
 mod wire;
 
 pub use addr::ListenAddr;
 pub use config::{ConnContext, ConnState, ErrorLog, ServerConfig, ServerEvent, StateHook};
 pub use control::{ControlError, Hijacked, ResponseController};
 pub use error::{Error, Result};
+#[cfg(feature = "tracing")]
+pub use handlers::Traced;
+pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
 pub use info::{Addr, ConnInfo, TlsInfo};
+pub use listen_options::ListenOptions;
+pub use listener::Listener;
 pub use server::Server;
 pub use service::AbortHandler;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};

@@ -8,10 +8,14 @@ use std::time::Duration;
 
 use roundtrip_types::Handler;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
+use crate::accept::Acceptor;
 use crate::conn::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::tracker::{Open, Stage, Tracker};
-use crate::{Error, ListenAddr, Result, ServerConfig, ServerStats, ShutdownReport, accept};
+use crate::{Error, ListenAddr, Listener, Result, ServerConfig, ServerStats, ShutdownReport, per_core};
 
 /// An HTTP server around one handler: Go's `http.Server`.
 ///
@@ -27,6 +31,7 @@ use crate::{Error, ListenAddr, Result, ServerConfig, ServerStats, ShutdownReport
 pub struct Server<H> {
     shared: Arc<Shared<H>>,
     tracker: Arc<Tracker>,
+    slots: Option<Arc<Semaphore>>,
     hooks: Arc<Mutex<Vec<ShutdownHook>>>,
 }
 
@@ -34,7 +39,12 @@ type ShutdownHook = Arc<dyn Fn() + Send + Sync>;
 
 impl<H> Clone for Server<H> {
     fn clone(&self) -> Self {
-        Server { shared: Arc::clone(&self.shared), tracker: Arc::clone(&self.tracker), hooks: Arc::clone(&self.hooks) }
+        Server {
+            shared: Arc::clone(&self.shared),
+            tracker: Arc::clone(&self.tracker),
+            slots: self.slots.clone(),
+            hooks: Arc::clone(&self.hooks),
+        }
     }
 }
 
@@ -48,8 +58,9 @@ impl<H: Handler> Server<H> {
     /// A server with settings of your own.
     #[must_use]
     pub fn with_config(handler: H, config: ServerConfig) -> Self {
+        let slots = config.max_connections.map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
         let tracker = Tracker::new(config.keep_alives);
-        Server { shared: Arc::new(Shared::new(handler, config)), tracker, hooks: Arc::default() }
+        Server { shared: Arc::new(Shared::new(handler, config)), tracker, slots, hooks: Arc::default() }
     }
 
     /// Listens on `addr` and serves until the server is shut down: Go's `ListenAndServe`.
@@ -78,7 +89,8 @@ impl<H: Handler> Server<H> {
 
     /// Accepts connections from `listener` and serves them until the server is shut down: Go's `Serve`.
     ///
-    /// May run several times at once, on different listeners. The future borrows nothing, so it can be spawned as it is.
+    /// `listener` is a [`Listener`], or any listening socket of tokio or `std`, TCP or unix. May run several times at once, on
+    /// different listeners. The future borrows nothing, so it can be spawned as it is.
     ///
     /// # Errors
     /// The listener is broken, or the server had been shut down before the call. Want of file descriptors is not an error: the
@@ -87,15 +99,83 @@ impl<H: Handler> Server<H> {
     /// # Cancel safety
     /// Dropping the future closes the listener. Connections that were accepted go on; [`shutdown`](Self::shutdown) and
     /// [`close`](Self::close) reach them.
-    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = Result<()>> + Send + use<H> {
-        let (shared, tracker) = (Arc::clone(&self.shared), Arc::clone(&self.tracker));
-        let stopped_before = *tracker.stage().borrow() > Stage::LameDuck;
-        async move {
-            if stopped_before {
-                return Err(Error::closed());
-            }
-            accept::run(listener, shared, tracker).await
+    pub fn serve<L: Into<Listener>>(&self, listener: L) -> impl Future<Output = Result<()>> + Send + use<H, L> {
+        let listener = listener.into();
+        let acceptor = self.acceptor(&listener);
+        async move { acceptor?.run(listener).await }
+    }
+
+    /// As [`serve`](Self::serve), with a thread for each socket of the listener: see [`ListenOptions::sockets`].
+    ///
+    /// Each thread has a runtime of its own, and a connection stays on the thread that accepted it: nothing of it ever moves
+    /// between cores. That serves many short requests faster, and a core with long-lived, busy connections gets no help from the
+    /// others; so measure before choosing it. Handlers run on these threads: what they spawn stays there, and what they share
+    /// with other runtimes must not be bound to one.
+    ///
+    /// The threads end when the server is shut down and its last connection is closed.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve), and if a thread cannot be started. The first error stops all.
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    ///
+    /// [`ListenOptions::sockets`]: crate::ListenOptions::sockets
+    pub fn serve_per_core<L: Into<Listener>>(
+        &self,
+        listener: L,
+    ) -> impl Future<Output = Result<()>> + Send + use<H, L> {
+        let listener = listener.into();
+        let acceptor = self.acceptor(&listener);
+        async move { per_core::run(acceptor?, listener).await }
+    }
+
+    /// Accepts connections from `listener` and speaks TLS on them: Go's `ServeTLS`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve). A failed handshake is not an error: it is told to the [`ErrorLog`](crate::ErrorLog).
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    #[cfg(feature = "tls")]
+    pub fn serve_tls<L: Into<Listener>>(
+        &self,
+        listener: L,
+        tls: Tls,
+    ) -> impl Future<Output = Result<()>> + Send + use<H, L> {
+        self.serve(listener.into().with_tls(tls))
+    }
+
+    /// Listens on `addr` and speaks TLS there until the server is shut down: Go's `ListenAndServeTLS`.
+    ///
+    /// # Errors
+    /// As [`listen_and_serve`](Self::listen_and_serve).
+    ///
+    /// # Cancel safety
+    /// As [`serve`](Self::serve).
+    #[cfg(feature = "tls")]
+    pub fn listen_and_serve_tls<A: Into<ListenAddr>>(
+        &self,
+        addr: A,
+        tls: Tls,
+    ) -> impl Future<Output = Result<()>> + Send + use<H, A> {
+        let (server, addr) = (self.clone(), addr.into());
+        async move { server.serve_tls(addr.bind().await?, tls).await }
+    }
+
+    /// What accept loops need; an error once the server was shut down.
+    #[cfg_attr(not(feature = "tls"), allow(unused_variables, reason = "a plain listener says nothing more"))]
+    fn acceptor(&self, listener: &Listener) -> Result<Acceptor<H>> {
+        if *self.tracker.stage().borrow() > Stage::LameDuck {
+            return Err(Error::closed());
         }
+        Ok(Acceptor {
+            shared: Arc::clone(&self.shared),
+            tracker: Arc::clone(&self.tracker),
+            slots: self.slots.clone(),
+            #[cfg(feature = "tls")]
+            tls: listener.tls.clone(),
+        })
     }
 
     /// Stops gracefully: Go's `Shutdown`.

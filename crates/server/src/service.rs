@@ -276,7 +276,20 @@ pub(crate) async fn http2<H: Handler>(
             response
         }
     };
-    Ok(response.map(|body| ResponseBody::new(body, None)))
+    Ok(bodyless(&shown.method, response).map(|body| ResponseBody::new(body, None)))
+}
+
+/// Takes the body off where a client must get none: to HEAD, with 204 and with 304 (RFC 9110, 6.4.1). On HTTP/1 hyper does so; on
+/// HTTP/2 it sends what there is, which is a protocol error to the client (RFC 9113, 8.1.1).
+fn bodyless(method: &Method, mut response: Response) -> Response {
+    let to_head = *method == Method::HEAD;
+    if to_head || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        let body = std::mem::take(response.body_mut());
+        if let Some(length) = body.content_length().filter(|length| to_head && *length > 0) {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+    }
+    response
 }
 
 fn is_switch(response: &Response) -> bool {

@@ -14,10 +14,9 @@ use tokio::net::UnixStream;
 pub(crate) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
-    #[allow(dead_code, reason = "for the listeners to come")]
     Unix(UnixStream),
     /// TLS, or whatever a listener of the user's makes.
-    #[allow(dead_code, reason = "for the listeners to come")]
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "no other listener makes one"))]
     Other(Box<dyn Duplex>),
 }
 

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
+#[cfg(feature = "tls")]
+use crate::TlsInfo;
 use crate::config::ConnState;
 use crate::deadlines::Phase;
 use crate::link::{self, Link};
@@ -117,6 +119,8 @@ impl Sums {
 /// Keeps a connection on the tracker's list; dropping it, however the task ends, takes it off.
 pub(crate) struct Tracked {
     pub(crate) link: Arc<Link>,
+    /// Its place under `max_connections`.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Tracker {
@@ -169,7 +173,7 @@ impl Tracker {
             conns.open.insert(id, Arc::clone(&link));
         }
         config.on_state.call(&link.info, ConnState::New);
-        Some(Tracked { link })
+        Some(Tracked { link, permit: None })
     }
 
     /// Moves to `stage`, tells everyone, and returns how many connections are open.
@@ -247,6 +251,23 @@ impl Tracker {
     fn lock(&self) -> MutexGuard<'_, Conns> {
         // Nothing under this lock can leave it half done, so a panic elsewhere does not matter.
         self.conns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tracked {
+    /// Takes over what a TLS handshake has settled. Nothing has happened on the connection before that anybody could have seen.
+    #[cfg(feature = "tls")]
+    pub(crate) fn settle(&mut self, tls: TlsInfo) {
+        let old = &self.link;
+        let tracker = Arc::clone(&old.tracker);
+        let info = ConnInfo { tls: Some(Arc::new(tls)), ..old.info.clone() };
+        // Outside of the lock: the user's code runs in here.
+        let link = Arc::new(Link::new(info, Arc::clone(&old.config), Arc::clone(&tracker), Stage::Running));
+        let mut conns = tracker.lock();
+        link.advance(*tracker.stage.borrow());
+        conns.open.insert(link.info.id, Arc::clone(&link));
+        drop(conns);
+        self.link = link;
     }
 }
 
