@@ -105,7 +105,8 @@ async fn http1<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
 
 async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     let link = Arc::clone(&watch.link);
-    let streams = Streams::new();
+    let streams = Streams::new(Arc::clone(&link));
+    watch.deadlines.only_the_connections();
     let service = service_fn({
         let shared = Arc::clone(shared);
         let link = Arc::clone(&link);

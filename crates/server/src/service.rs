@@ -120,7 +120,7 @@ impl<F: Future<Output = Response>> Future for Serving<'_, F> {
             link.raise(if response.status().is_success() { link::UPGRADED } else { link::UNREAD_BODY });
         }
         finish(link, *this.number, &this.shown.method, &mut response);
-        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, Some(Arc::clone(link))))))
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, Arc::clone(link)))))
     }
 }
 
@@ -254,14 +254,10 @@ pub(crate) async fn http2<H: Handler>(
     if let Err(refused) = check::http2(&mut req) {
         let mut response = refuse(refused, &link);
         response.headers_mut().remove(CONNECTION);
-        return Ok(response.map(|body| ResponseBody::new(body, None)));
+        return Ok(response.map(ResponseBody::of_stream));
     }
     let req = req.map(|incoming| {
-        if incoming.is_end_stream() {
-            Body::empty()
-        } else {
-            Body::new(RequestBody::of_stream(incoming, link.config.max_header_count))
-        }
+        if incoming.is_end_stream() { Body::empty() } else { Body::new(RequestBody::of_stream(incoming, &link)) }
     });
     let shown = Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() };
     let mut current = Some(ResponseController::new(Arc::clone(&link), 0));
@@ -276,7 +272,7 @@ pub(crate) async fn http2<H: Handler>(
             response
         }
     };
-    Ok(bodyless(&shown.method, response).map(|body| ResponseBody::new(body, None)))
+    Ok(bodyless(&shown.method, response).map(ResponseBody::of_stream))
 }
 
 /// Takes the body off where a client must get none: to HEAD, with 204 and with 304 (RFC 9110, 6.4.1). On HTTP/1 hyper does so; on
