@@ -141,19 +141,53 @@ fn target(method: &Method, uri: &Uri) -> Result<(), Refused> {
 
 /// Whether this can stand as a host with an optional port (RFC 9110, 7.2; RFC 3986, 3.2.2), or is empty.
 fn is_host(value: &[u8]) -> bool {
-    let name = value.iter().position(|byte| !NAME_BYTES[usize::from(*byte)]).unwrap_or(value.len());
-    match value[name..].split_first() {
-        _ if !escapes_are_whole(&value[..name]) => false,
-        None => true,
-        Some((b':', digits)) => is_port(digits),
-        // An address in brackets is nothing but that.
-        Some((b'[', rest)) if name == 0 => {
-            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
-            let address = rest[..end].iter().all(|byte| NAME_BYTES[usize::from(*byte)] || *byte == b':');
-            address && rest[end + 1..].split_first().is_none_or(|(colon, digits)| *colon == b':' && is_port(digits))
+    for (at, byte) in value.iter().enumerate() {
+        if !NAME_BYTES[usize::from(*byte)] {
+            // A plain name and a port is all there is to most.
+            return if *byte == b':' && at > 0 { is_port(&value[at + 1..]) } else { is_unusual_host(value) };
         }
-        Some(_) => false,
     }
+    true
+}
+
+#[cold]
+fn is_unusual_host(value: &[u8]) -> bool {
+    let is_name = |byte: &u8| NAME_BYTES[usize::from(*byte)] || *byte == b'%';
+    match value {
+        // An address in brackets is nothing but that.
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+            let (address, behind) = (&rest[..end], &rest[end + 1..]);
+            address.iter().all(|byte| is_name(byte) || *byte == b':')
+                && match behind {
+                    [] => true,
+                    [b':', digits @ ..] => is_port(digits),
+                    _ => false,
+                }
+        }
+        _ => {
+            let name = value.iter().position(|byte| !is_name(byte)).unwrap_or(value.len());
+            let port_ok = match &value[name..] {
+                [] => true,
+                [b':', digits @ ..] => is_port(digits),
+                _ => false,
+            };
+            port_ok && escapes_are_whole(&value[..name])
+        }
+    }
+}
+
+/// A port number, which may be empty.
+fn is_port(digits: &[u8]) -> bool {
+    let mut port = 0_u32;
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 || port > u32::from(u16::MAX) {
+            return false;
+        }
+        port = port * 10 + u32::from(digit);
+    }
+    port <= u32::from(u16::MAX)
 }
 
 /// Whether two hexadecimal digits follow each percent sign.
@@ -168,22 +202,10 @@ fn escapes_are_whole(text: &[u8]) -> bool {
     true
 }
 
-/// A port number, which may be empty.
-fn is_port(digits: &[u8]) -> bool {
-    let mut port = 0_u32;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return false;
-        }
-        port = (port * 10 + u32::from(digit - b'0')).min(u32::from(u16::MAX) + 1);
-    }
-    port <= u32::from(u16::MAX)
-}
-
-/// RFC 3986's unreserved and sub-delims, and `%` of an escape.
+/// RFC 3986's unreserved and sub-delims.
 static NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
-    let text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=%";
+    let text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=";
     let mut at = 0;
     while at < text.len() {
         table[text[at] as usize] = true;

@@ -35,7 +35,8 @@ pub struct ServerConfig {
     /// Default `None`, no limit, since how long a body may take depends on its size:
     /// [`body_stall_timeout`](Self::body_stall_timeout) and [`min_body_rate`](Self::min_body_rate) stop slow bodies of any size.
     /// When it runs out, a handler that waits for the body gets an error of kind `Timeout` and can still answer; the connection is
-    /// closed behind the answer. Go: `Server.ReadTimeout`, off as well. HTTP/1 only.
+    /// closed behind the answer. On HTTP/2 it counts from the end of the head, and the connection goes on. Go:
+    /// `Server.ReadTimeout`, off as well.
     pub read_timeout: Option<Duration>,
 
     /// How long whoever reads a request's body may have to wait for bytes, all waits together; bytes that come buy new time as
@@ -58,14 +59,14 @@ pub struct ServerConfig {
     ///
     /// Default `None`, no limit, since handlers may wait and stream: [`write_stall_timeout`](Self::write_stall_timeout) stops
     /// clients that do not read. When it runs out the connection is reset and the handler dropped. Go: `Server.WriteTimeout`, off
-    /// as well. Differs from Go, where a handler learns of it by its next write. HTTP/1 only.
+    /// as well. Differs from Go, where a handler learns of it by its next write. On HTTP/2 its stream is reset.
     pub write_timeout: Option<Duration>,
 
     /// How long a client may let bytes of a response wait, all waits together; bytes that it takes buy new time as
     /// [`min_write_rate`](Self::min_write_rate) says. Time in which nothing waits to be sent does not count.
     ///
     /// Default 30 s; `None` is no limit. It stops clients that ask and then do not read, which would pin the response in memory.
-    /// The connection is reset. Go has none.
+    /// The connection is reset, on HTTP/2 the stream alone. Go has none.
     pub write_stall_timeout: Option<Duration>,
 
     /// How many bytes that a client takes buy one second of [`write_stall_timeout`](Self::write_stall_timeout), up to the whole of

@@ -85,11 +85,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 async fn http1<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     let link = Arc::clone(&watch.link);
-    let service = service_fn({
-        let shared = Arc::clone(shared);
-        let link = Arc::clone(&link);
-        move |req| service::http1(&shared, &link, req)
-    });
+    let service = service_fn(|req| service::http1(&shared.handler, &link, req));
     let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(wire), service).with_upgrades());
     let mut drain = Drain::default();
     let end = watch.run(poll_fn(|cx| {
@@ -109,7 +105,8 @@ async fn http1<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
 
 async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     let link = Arc::clone(&watch.link);
-    let streams = Streams::new();
+    let streams = Streams::new(Arc::clone(&link));
+    watch.deadlines.only_the_connections();
     let service = service_fn({
         let shared = Arc::clone(shared);
         let link = Arc::clone(&link);

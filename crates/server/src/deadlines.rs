@@ -134,7 +134,7 @@ impl Limits {
 
 /// The wait for a peer's bytes, bounded in time and in rate: a purse of seconds, which waiting spends and bytes refill.
 #[derive(Debug)]
-struct Credit {
+pub(crate) struct Credit {
     /// When the purse is empty, while somebody waits.
     until: Option<Instant>,
     /// What is in it, while nobody waits.
@@ -143,7 +143,7 @@ struct Credit {
 }
 
 impl Credit {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Credit { until: None, rest: Duration::MAX, bytes: 0 }
     }
 
@@ -151,12 +151,23 @@ impl Credit {
         *self = Credit { bytes: self.bytes, ..Credit::new() };
     }
 
-    fn update(&mut self, now: Instant, waits: bool, bytes: u64, cap: Option<Duration>, rate: Option<u32>) {
+    /// When the purse is empty, while somebody waits.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    #[inline]
+    pub(crate) fn update(&mut self, now: Instant, waits: bool, bytes: u64, cap: Option<Duration>, rate: Option<u32>) {
+        if waits || self.until.is_some() {
+            self.spend(now, waits, bytes, cap, rate);
+        } else {
+            self.bytes = bytes;
+        }
+    }
+
+    fn spend(&mut self, now: Instant, waits: bool, bytes: u64, cap: Option<Duration>, rate: Option<u32>) {
         let came = bytes - std::mem::replace(&mut self.bytes, bytes);
         let Some(cap) = cap else { return };
-        if !waits && self.until.is_none() {
-            return;
-        }
         let mut rest = self.until.map_or(self.rest.min(cap), |until| until.saturating_duration_since(now));
         if came > 0 {
             let earned = rate.filter(|rate| *rate > 0).map_or(cap, |rate| {
@@ -190,6 +201,12 @@ impl Deadlines {
             client: Credit::new(),
             read_expired: false,
         }
+    }
+
+    /// From now on requests share the connection, and their limits are their own.
+    pub(crate) fn only_the_connections(&mut self) {
+        self.limits.read = None;
+        self.limits.write = None;
     }
 
     /// Takes in what a poll has left behind, at its end.

@@ -5,8 +5,8 @@
 //! request has begun and when it has been read. And two leniencies that let a request be read in two ways are refused: a line
 //! feed without its carriage return, in a head or in chunked framing, and control characters in chunk extensions.
 //!
-//! Nothing is copied or kept: an ordinary head costs one search for line feeds, eight bytes at a time. (memchr takes three times as
-//! long for lines as short as these: 450 instructions for a head of 87 bytes, and this 150.)
+//! Nothing is copied or kept: an ordinary head costs one search for line feeds, many bytes at a time. (memchr takes three times as
+//! long for lines as short as these: 450 instructions for a head of 87 bytes, 2026-11.)
 
 /// A violation of the framing, in a few words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +117,12 @@ impl Framing {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        if let State::Between { after_cr: false } = self.state
+            && is_one_head(bytes)
+        {
+            self.state = State::Undecided;
+            return Ok(bytes.len());
+        }
         let mut at = 0;
         if let State::Between { mut after_cr } = self.state {
             while let Some(byte) = bytes.get(at) {
@@ -135,26 +141,33 @@ impl Framing {
             }
             self.state = State::Head { line: 0, after_cr: false };
         }
-        let State::Head { mut line, mut after_cr } = self.state else { return Ok(0) };
-        // Where the current line began, in this piece; `line` counts what of it came before.
-        let mut begun = at;
-        let mut lf = at;
-        while let Some(found) = line_feed(bytes, lf) {
-            let cr = if found == at { after_cr } else { bytes[found - 1] == b'\r' };
-            if !cr {
-                return Err(BARE_LF);
+        let State::Head { line, mut after_cr } = self.state else { return Ok(0) };
+        let bytes = &bytes[at..];
+        let mut lines = Lines { bytes, begun: 0, before: line, after_cr };
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (n, word) in words.iter().enumerate() {
+            let mut found = line_feeds(*word);
+            while found != 0 {
+                if let Some(end) = lines.feed(n * 8 + found.trailing_zeros() as usize / 8)? {
+                    self.state = State::Undecided;
+                    return Ok(at + end);
+                }
+                found &= found - 1;
             }
-            if line + found - begun == 1 {
-                self.state = State::Undecided;
-                return Ok(found + 1);
-            }
-            (line, begun, lf) = (0, found + 1, found + 1);
         }
-        if let Some(last) = bytes[at..].last() {
+        for (n, byte) in rest.iter().enumerate() {
+            if *byte == b'\n'
+                && let Some(end) = lines.feed(words.len() * 8 + n)?
+            {
+                self.state = State::Undecided;
+                return Ok(at + end);
+            }
+        }
+        if let Some(last) = bytes.last() {
             after_cr = *last == b'\r';
         }
-        self.state = State::Head { line: line + bytes.len() - begun, after_cr };
-        Ok(bytes.len())
+        self.state = State::Head { line: lines.before + bytes.len() - lines.begun, after_cr };
+        Ok(at + bytes.len())
     }
 
     fn chunked(&mut self, mut chunk: Chunk, bytes: &[u8]) -> Result<usize, Malformed> {
@@ -182,21 +195,56 @@ impl Framing {
     }
 }
 
-/// Where the next line feed is, from `at` on.
+/// Whether these bytes are a whole head and nothing else, as most first reads are. Written so that the compiler looks at sixteen
+/// bytes at once.
 #[inline]
-fn line_feed(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn is_one_head(bytes: &[u8]) -> bool {
+    let [first, second, .., b'\r', b'\n', b'\r', b'\n'] = bytes else { return false };
+    let behind = bytes.len() - 1;
+    // Three neighbours at a time, up to the last byte but one.
+    let neighbours = bytes[..behind - 2].iter().zip(&bytes[1..behind - 1]).zip(&bytes[2..behind]);
+    let mut wrong = false;
+    for ((two_before, before), byte) in neighbours {
+        let (ends_line, whole) = (*byte == b'\n', *before == b'\r');
+        // A line feed by itself, or an empty line before the end.
+        wrong |= ends_line & (!whole | (*two_before == b'\n'));
+    }
+    !wrong && *first > b'\r' && *second != b'\n'
+}
+
+/// The lines of a head, told where their line feeds are.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    /// Where the current line began, and how many bytes of it came before.
+    begun: usize,
+    before: usize,
+    /// Whether the byte before these was a carriage return.
+    after_cr: bool,
+}
+
+impl Lines<'_> {
+    /// Returns where the head ends, if it does with this line feed.
+    #[inline]
+    fn feed(&mut self, at: usize) -> Result<Option<usize>, Malformed> {
+        let cr = if at == 0 { self.after_cr } else { self.bytes[at - 1] == b'\r' };
+        if !cr {
+            return Err(BARE_LF);
+        }
+        if self.before + at - self.begun == 1 {
+            return Ok(Some(at + 1));
+        }
+        (self.before, self.begun) = (0, at + 1);
+        Ok(None)
+    }
+}
+
+/// The highest bit of each byte that is a line feed, the first byte lowest.
+#[inline]
+fn line_feeds(word: [u8; 8]) -> u64 {
     const LOW: u64 = u64::from_ne_bytes([0x7f; 8]);
     const LF: u64 = u64::from_ne_bytes([b'\n'; 8]);
-    while let Some(Ok(word)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
-        // Exactly the bytes that are line feeds get their highest bit.
-        let differs = u64::from_le_bytes(word) ^ LF;
-        let found = !(((differs & LOW) + LOW) | differs | LOW);
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    bytes[at..].iter().position(|byte| *byte == b'\n').map(|offset| at + offset)
+    let differs = u64::from_le_bytes(word) ^ LF;
+    !(((differs & LOW) + LOW) | differs | LOW)
 }
 
 /// The step that one byte of chunked framing makes.

@@ -3,10 +3,10 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
@@ -14,7 +14,7 @@ use http::{Method, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use roundtrip_types::{Body, Handler, IntoResponse, Request, Response};
+use roundtrip_types::{Body, Handler, IntoResponse, Response};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::check::{self, Refused};
@@ -26,17 +26,19 @@ use crate::tracker::Stage;
 use crate::{Addr, ErrorLog, ServerEvent};
 
 /// Answers one HTTP/1 request. The connection knows of it when this returns, before anything more is read.
+///
+/// The future is built by hand around the handler's: an async block would hold the request twice, and move it that often.
 #[inline]
-pub(crate) fn http1<H: Handler>(
-    shared: &Arc<Shared<H>>,
-    link: &Arc<Link>,
+pub(crate) fn http1<'a, H: Handler>(
+    handler: &'a H,
+    link: &'a Arc<Link>,
     mut req: http::Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<ResponseBody>, Aborted>> + Send + use<H> {
+) -> Serving<'a, impl Future<Output = Response> + Send + use<'a, H>> {
     let has_body = !req.body().is_end_stream();
     let length = if has_body { req.body().size_hint().exact() } else { Some(0) };
     let number = link.begin_request(length.map_or(BodyFraming::Chunked, BodyFraming::Length));
-    let checked = check::http1(&mut req, has_body, length, link.config.general_options);
-    let keeps_body = matches!(checked, Ok(()) | Err(Refused(StatusCode::OK, _)));
+    let refused = check::http1(&mut req, has_body, length, link.config.general_options).err();
+    let keeps_body = matches!(refused, None | Some(Refused(StatusCode::OK, _)));
     if keeps_body {
         let is_http10 = req.version() < Version::HTTP_11;
         if is_http10 {
@@ -50,53 +52,93 @@ pub(crate) fn http1<H: Handler>(
     } else if has_body {
         link.raise(link::UNREAD_BODY);
     }
+    let shown = Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() };
     let req = req.map(|incoming| {
         if has_body && keeps_body { Body::new(RequestBody::new(incoming, Arc::clone(link))) } else { Body::empty() }
     });
-    answer(Arc::clone(shared), Arc::clone(link), number, checked, req)
+    Serving {
+        // In a future of its own, so that what a handler does before its future is polled belongs to it as well.
+        future: async move { handler.serve_http(req).await },
+        current: Some(ResponseController::new(Arc::clone(link), number)),
+        link,
+        number,
+        shown,
+        refused,
+        draining: None,
+    }
 }
 
-async fn answer<H: Handler>(
-    shared: Arc<Shared<H>>,
-    link: Arc<Link>,
-    number: u64,
-    checked: Result<(), Refused>,
-    req: Request,
-) -> Result<http::Response<ResponseBody>, Aborted> {
-    let shown = Shown::new(&req);
-    let mut response = match checked {
-        Ok(()) => {
-            let current = Some(ResponseController::new(Arc::clone(&link), number));
-            match (Handling { future: shared.handler.serve_http(req), current }).await {
-                Ok(response) if response.status().is_informational() && !is_switch(&response) => {
-                    not_final(&link, &shown, response.status())
-                }
-                Ok(response) => response,
-                Err(panic) => panicked(&link, &shown, &*panic)?,
-            }
-        }
-        Err(Refused(StatusCode::OK, _)) => Response::default(),
-        Err(refused) => {
-            drop(req);
-            link.tracker.count_refused();
-            refuse(refused)
-        }
-    };
-    if link.has(link::LEFTOVER) {
-        drain_arrived(&link).await;
+pin_project! {
+    /// One request on its way: the handler at work, or why it does not get to.
+    pub(crate) struct Serving<'a, F> {
+        #[pin]
+        future: F,
+        current: Option<ResponseController>,
+        link: &'a Arc<Link>,
+        number: u64,
+        shown: Shown,
+        refused: Option<Refused>,
+        // The response, while it is found out whether the connection goes on behind it.
+        draining: Option<Box<(Response, Arrived)>>,
     }
-    if is_switch(&response) {
-        link.raise(link::UPGRADED);
-    } else if shown.method == Method::CONNECT {
-        if response.status().is_success() {
-            link.raise(link::UPGRADED);
+}
+
+impl<F: Future<Output = Response>> Future for Serving<'_, F> {
+    type Output = Result<http::Response<ResponseBody>, Aborted>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let link: &Arc<Link> = this.link;
+        let mut response = if let Some(waiting) = this.draining {
+            ready!(waiting.1.poll(cx, link));
+            std::mem::take(&mut waiting.0)
+        } else if let Some(refused) = this.refused {
+            refuse(*refused, link)
         } else {
-            // The client may have begun to speak through the tunnel that it did not get.
-            link.raise(link::UNREAD_BODY);
+            let response = match ready!(handle(this.future, this.current, cx)) {
+                Ok(response) => response,
+                Err(panic) => panicked(link, this.shown, &*panic)?,
+            };
+            if response.status().is_informational() {
+                if is_switch(&response) { response } else { not_final(link, this.shown, response.status()) }
+            } else {
+                response
+            }
+        };
+        if link.has(link::LEFTOVER)
+            && this.draining.is_none()
+            && let Some(mut arrived) = Arrived::of(link)
+            && arrived.poll(cx, link).is_pending()
+        {
+            *this.draining = Some(Box::new((response, arrived)));
+            return Poll::Pending;
         }
+        if is_switch(&response) {
+            link.raise(link::UPGRADED);
+        } else if this.shown.method == Method::CONNECT {
+            // Without a tunnel: the client may have begun to speak through it.
+            link.raise(if response.status().is_success() { link::UPGRADED } else { link::UNREAD_BODY });
+        }
+        finish(link, *this.number, &this.shown.method, &mut response);
+        Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, Arc::clone(link)))))
     }
-    finish(&link, number, &shown.method, &mut response);
-    Ok(response.map(|body| ResponseBody::new(body, Some(link))))
+}
+
+/// Polls a handler, whose panic is an output, and whose connection can be asked for meanwhile.
+#[inline]
+fn handle<F: Future>(
+    future: Pin<&mut F>,
+    current: &mut Option<ResponseController>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Box<dyn Any + Send>>> {
+    let before = ResponseController::enter(current.take());
+    // After a panic the future is never polled again, so its broken state is never seen.
+    let caught = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+    *current = ResponseController::enter(before);
+    match caught {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
 }
 
 /// The connection's say on a response's head.
@@ -135,37 +177,46 @@ fn drainable(link: &Link) -> bool {
 
 /// Reads away what has already come of a chunked body that the handler left, so that the response can say whether the
 /// connection goes on. What has not come yet is read beside the response.
-#[cold]
-async fn drain_arrived(link: &Link) {
-    let Some(mut body) = link.control().leftover.take() else { return };
-    let unknown = body.size_hint().exact().is_none();
-    if unknown && !link.has(link::EXPECTS_CONTINUE) {
-        let mut read = 0;
-        let go_on = poll_fn(|cx| {
-            loop {
-                match Pin::new(&mut body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(frame))) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
-                    Poll::Ready(None) => return Poll::Ready(None),
-                    Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(false)),
-                    // Nothing is there for hyper to read.
-                    Poll::Pending if link.awaits_body() => return Poll::Ready(Some(true)),
-                    Poll::Pending => return Poll::Pending,
-                }
-                if read >= MAX_DRAIN {
-                    return Poll::Ready(Some(false));
-                }
-            }
-        });
-        match go_on.await {
-            None => return link.lower(link::LEFTOVER),
-            Some(false) => {
-                link.lower(link::LEFTOVER);
-                return link.raise(link::UNREAD_BODY);
-            }
-            Some(true) => {}
-        }
+struct Arrived {
+    body: Option<Incoming>,
+    read: u64,
+}
+
+impl Arrived {
+    /// The leftover body, if only its end can tell how long it is.
+    #[cold]
+    fn of(link: &Link) -> Option<Self> {
+        let mut control = link.control();
+        let unknown = control.leftover.as_ref()?.size_hint().exact().is_none();
+        let body = if unknown && !link.has(link::EXPECTS_CONTINUE) { control.leftover.take() } else { None };
+        body.is_some().then_some(Arrived { body, read: 0 })
     }
-    link.control().leftover = Some(body);
+
+    fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<()> {
+        let Some(body) = &mut self.body else { return Poll::Ready(()) };
+        let give_up = loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => self.read += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Poll::Ready(Some(Err(_))) => break true,
+                Poll::Ready(None) => break false,
+                // Nothing is there for hyper to read.
+                Poll::Pending if link.awaits_body() => {
+                    link.control().leftover = self.body.take();
+                    return Poll::Ready(());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+            if self.read >= MAX_DRAIN {
+                break true;
+            }
+        };
+        self.body = None;
+        link.lower(link::LEFTOVER);
+        if give_up {
+            link.raise(link::UNREAD_BODY);
+        }
+        Poll::Ready(())
+    }
 }
 
 /// Sets right what a handler has said about the framing of its response, which is the connection's affair: hyper would send
@@ -201,21 +252,17 @@ pub(crate) async fn http2<H: Handler>(
 ) -> Result<http::Response<ResponseBody>, Aborted> {
     link.count_request();
     if let Err(refused) = check::http2(&mut req) {
-        link.tracker.count_refused();
-        let mut response = refuse(refused);
+        let mut response = refuse(refused, &link);
         response.headers_mut().remove(CONNECTION);
-        return Ok(response.map(|body| ResponseBody::new(body, None)));
+        return Ok(response.map(ResponseBody::of_stream));
     }
     let req = req.map(|incoming| {
-        if incoming.is_end_stream() {
-            Body::empty()
-        } else {
-            Body::new(RequestBody::of_stream(incoming, link.config.max_header_count))
-        }
+        if incoming.is_end_stream() { Body::empty() } else { Body::new(RequestBody::of_stream(incoming, &link)) }
     });
-    let shown = Shown::new(&req);
-    let current = Some(ResponseController::new(Arc::clone(&link), 0));
-    let answered = Handling { future: shared.handler.serve_http(req), current }.await;
+    let shown = Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() };
+    let mut current = Some(ResponseController::new(Arc::clone(&link), 0));
+    let mut future = pin!(async { shared.handler.serve_http(req).await });
+    let answered = poll_fn(|cx| handle(future.as_mut(), &mut current, cx)).await;
     let response = match answered {
         Ok(response) if response.status().is_informational() => not_final(&link, &shown, response.status()),
         Ok(response) => response,
@@ -225,7 +272,7 @@ pub(crate) async fn http2<H: Handler>(
             response
         }
     };
-    Ok(bodyless(&shown.method, response).map(|body| ResponseBody::new(body, None)))
+    Ok(bodyless(&shown.method, response).map(ResponseBody::of_stream))
 }
 
 /// Takes the body off where a client must get none: to HEAD, with 204 and with 304 (RFC 9110, 6.4.1). On HTTP/1 hyper does so; on
@@ -246,7 +293,13 @@ fn is_switch(response: &Response) -> bool {
 }
 
 /// A refusal closes the connection: what follows a request that is not understood cannot be trusted.
-fn refuse(Refused(status, why): Refused) -> Response {
+#[cold]
+fn refuse(Refused(status, why): Refused, link: &Link) -> Response {
+    if status == StatusCode::OK {
+        // No refusal, but the general answer to `OPTIONS *`.
+        return Response::default();
+    }
+    link.tracker.count_refused();
     let mut response = (status, format!("{} {}: {why}\n", status.as_str(), reason(status))).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -305,12 +358,6 @@ struct Shown {
     path: Option<PathAndQuery>,
 }
 
-impl Shown {
-    fn new(req: &Request) -> Self {
-        Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() }
-    }
-}
-
 impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The path only: a query may hold secrets.
@@ -324,29 +371,4 @@ fn report(log: &ErrorLog, shown: &Shown, peer: &Addr, panic: &(dyn Any + Send)) 
         .unwrap_or("(the panic said nothing printable)");
     let request = shown.to_string();
     log.tell(&ServerEvent::HandlerPanic { request: &request, peer, message });
-}
-
-pin_project! {
-    /// A handler at work: its panic is an output, and its connection can be asked for.
-    struct Handling<F> {
-        #[pin]
-        future: F,
-        current: Option<ResponseController>,
-    }
-}
-
-impl<F: Future> Future for Handling<F> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let before = ResponseController::enter(this.current.take());
-        // After a panic the future is never polled again, so its broken state is never seen.
-        let caught = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
-        *this.current = ResponseController::enter(before);
-        match caught {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod floods;
 mod flow;
 mod frames;
 mod hpack;
+mod limits;
 mod raw;
 mod settings;
 mod streams;

@@ -266,7 +266,7 @@ impl Conn {
         Some(frame)
     }
 
-    async fn read_frame(&mut self) -> Option<Frame> {
+    pub(crate) async fn read_frame(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -274,6 +274,10 @@ impl Conn {
         self.stream.read_exact(&mut payload).await.ok()?;
         let stream = u32::from_be_bytes(head[5..].try_into().unwrap());
         Some(Frame { kind: head[3], flags: head[4], stream, payload })
+    }
+
+    pub(crate) async fn read_byte(&mut self) -> Option<u8> {
+        self.stream.read_u8().await.ok()
     }
 
     /// The next frame of these kinds; others are passed over, but no error is.

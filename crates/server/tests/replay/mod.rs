@@ -4,6 +4,8 @@ pub(crate) mod http1;
 pub(crate) mod script;
 pub(crate) mod server_wire;
 pub(crate) mod timeouts;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod wire_differs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,6 +175,11 @@ pub(crate) fn server_config(server: &Value) -> ServerConfig {
         read_timeout: read,
         read_header_timeout: ms("read_header_timeout_ms").unwrap_or(read),
         write_timeout: ms("write_timeout_ms").flatten(),
+        // Go derives it from the others.
+        tls_handshake_timeout: ["read_header_timeout_ms", "read_timeout_ms", "write_timeout_ms"]
+            .into_iter()
+            .filter_map(|key| ms(key).flatten())
+            .min(),
         idle_timeout: ms("idle_timeout_ms").unwrap_or(read),
         max_header_bytes: server["max_header_bytes"]
             .as_u64()

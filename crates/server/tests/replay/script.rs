@@ -20,8 +20,8 @@ use super::{Run, Verdict, base64, known_keys, text};
 
 pub(crate) fn run_states() {
     Run::load("conn_state.json", &["name", "server", "steps", "want"]).replay(16, |case| async move {
-        if case["server"]["tls"] == true {
-            return Verdict::Elsewhere("the runner over TLS");
+        if case["server"]["tls"] == true && cfg!(not(feature = "tls")) {
+            return Verdict::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         let got = json!(seen.states);
@@ -50,8 +50,8 @@ pub(crate) fn run_states() {
 
 pub(crate) fn run_shutdown() {
     Run::load("shutdown.json", &["name", "server", "steps", "want"]).replay(16, |case| async move {
-        if case["server"]["tls"] == true {
-            return Verdict::Elsewhere("the runner over TLS");
+        if case["server"]["tls"] == true && cfg!(not(feature = "tls")) {
+            return Verdict::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         if let Some(failed) = &seen.failed {
@@ -207,6 +207,14 @@ async fn play(case: &Value) -> Seen {
     );
     let listener = server.listen("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
+    #[cfg(feature = "tls")]
+    let identity = (case["server"]["tls"] == true).then(super::tls::Identity::new);
+    #[cfg(feature = "tls")]
+    let serving = match &identity {
+        Some(identity) => tokio::spawn(server.serve_tls(listener, identity.server.clone())),
+        None => tokio::spawn(server.serve(listener)),
+    };
+    #[cfg(not(feature = "tls"))]
     let serving = tokio::spawn(server.serve(listener));
     let hooks = Arc::new(Mutex::new(0));
     server.on_shutdown({
@@ -224,6 +232,8 @@ async fn play(case: &Value) -> Seen {
         shutdown: None,
         first_shutdown: Arc::default(),
         seen: Seen::default(),
+        #[cfg(feature = "tls")]
+        identity,
     };
     for step in case["steps"].as_array().unwrap() {
         if let Err(why) = play.step(step).await {
@@ -246,6 +256,8 @@ struct Play<H> {
     shutdown: Option<JoinHandle<&'static str>>,
     first_shutdown: Arc<Mutex<Option<&'static str>>>,
     seen: Seen,
+    #[cfg(feature = "tls")]
+    identity: Option<super::tls::Identity>,
 }
 
 const LIMIT: Duration = Duration::from_secs(3);
@@ -256,7 +268,19 @@ impl<H: Handler> Play<H> {
         match text(step, "do") {
             "open" => {
                 known_keys(step, &["do", "conn", "state"]);
-                let client = Client::open(self.addr).await;
+                let client = match step["state"].as_str() {
+                    #[cfg(feature = "tls")]
+                    Some("handshake") => {
+                        let (stream, seen) = self.identity.as_ref().unwrap().connect(self.addr).await;
+                        Client::on(stream, seen)
+                    }
+                    None => {
+                        let stream = TcpStream::connect(self.addr).await.unwrap();
+                        let seen = stream.local_addr().unwrap();
+                        Client::on(stream, seen)
+                    }
+                    Some(other) => return Err(format!("a state that this runner does not know: {other}")),
+                };
                 let addr = client.addr;
                 self.clients.insert(name, client);
                 wait(self.states.subscribe(), |states| states.contains_key(&addr)).await?;
@@ -417,10 +441,10 @@ fn complete(bytes: &[u8], ended: bool) -> usize {
 }
 
 impl Client {
-    async fn open(addr: SocketAddr) -> Self {
-        let stream = Arc::new(TcpStream::connect(addr).await.unwrap());
+    /// A client on `stream`, which the server sees come from `addr`.
+    fn on(stream: TcpStream, addr: SocketAddr) -> Self {
         stream.set_nodelay(true).unwrap();
-        let addr = stream.local_addr().unwrap();
+        let stream = Arc::new(stream);
         let (got_in, got) = watch::channel((Vec::new(), false));
         let collector = tokio::spawn({
             let stream = Arc::clone(&stream);

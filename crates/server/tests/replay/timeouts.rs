@@ -35,8 +35,8 @@ pub(crate) fn run() {
         if case["side"] == "client" {
             return Verdict::Elsewhere("the transport's runner");
         }
-        if case["tls"] == true {
-            return Verdict::Elsewhere("the runner over TLS");
+        if case["tls"] == true && cfg!(not(feature = "tls")) {
+            return Verdict::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         match (agrees(&case, &seen), promised(&case, &seen)) {
@@ -164,6 +164,13 @@ async fn play(case: &Value) -> Seen {
     );
     let listener = server.listen("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
+    #[cfg(feature = "tls")]
+    let serving = if case["tls"] == true {
+        tokio::spawn(server.serve_tls(listener, super::tls::Identity::new().server))
+    } else {
+        tokio::spawn(server.serve(listener))
+    };
+    #[cfg(not(feature = "tls"))]
     let serving = tokio::spawn(server.serve(listener));
     let observe = Duration::from_millis(case["observe_ms"].as_u64().unwrap());
     let reads = case["client_does_not_read"] != true;
