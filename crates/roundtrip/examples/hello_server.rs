@@ -1,6 +1,7 @@
 //! A small server to try things against: `cargo run --example hello_server -- --addr 127.0.0.1:12302`.
 //!
-//! It stops gracefully on Ctrl-C or SIGTERM: requests in progress are finished, for ten seconds at most.
+//! It stops gracefully on Ctrl-C or SIGTERM: requests in progress are finished, for ten seconds at
+//! most or until a second signal.
 
 use std::error::Error;
 use std::time::Duration;
@@ -47,12 +48,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     mux.handle("GET /slow/{ms}", slow);
 
     let server = Server::with_config(mux, config);
+    // Before anybody is told that it is there.
+    let stopping = server.shutdown_on_signal(Duration::from_secs(10));
     let listener = server.listen(addr).await?;
     eprintln!("listening on http://{}", listener.local_addr()?);
     let serving = tokio::spawn(server.serve(listener));
 
-    stop_signal().await?;
-    let report = server.shutdown(Duration::from_secs(10)).await;
+    let report = stopping.await?;
     eprintln!("stopped: {} connection(s) finished, {} cut; {:?}", report.finished, report.cut, server.stats());
     serving.await??;
     Ok(())
@@ -82,19 +84,4 @@ async fn slow(req: Request) -> Result<String, (http::StatusCode, String)> {
 fn number(req: &Request, name: &str) -> Result<u64, (http::StatusCode, String)> {
     let value = req.path_value(name);
     value.parse().map_err(|error| (http::StatusCode::BAD_REQUEST, format!("{name} {value:?}: {error}\n")))
-}
-
-#[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -49,10 +49,14 @@ impl Echo {
         self.place().split_once("://").unwrap().1.parse().unwrap()
     }
 
+    fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// Terminates it; what it said at the end.
     fn stop(mut self) -> String {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).unwrap();
@@ -239,6 +243,25 @@ fn curl_is_served_over_tls() {
     assert!(plain.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{plain}");
     assert!(plain.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{plain}");
     echo.stop();
+}
+
+#[test]
+fn a_second_signal_cuts_what_the_first_leaves_to_finish() {
+    let mut echo = Echo::start(&["--addr", "127.0.0.1:0"]);
+    let addr = echo.addr();
+    // Half a request, which it waits for.
+    let mut half = TcpStream::connect(addr).unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let mut interim = [0; 25];
+    half.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    echo.signal("-INT");
+    // The first one has arrived when nobody listens any more.
+    while TcpStream::connect(addr).is_ok() {
+        std::thread::yield_now();
+    }
+    let last = echo.stop();
+    assert!(last.starts_with("stopped: 0 connection(s) finished, 1 cut"), "{last}");
 }
 
 /// What came of one client's requests.

@@ -24,6 +24,7 @@
 //! ```
 //!
 //! # Features
+//! - `signal`: `Server::shutdown_on_signal`.
 //! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
 //! - `tracing`: `Traced`, which runs each request in a span.
 
@@ -47,6 +48,8 @@ mod listener;
 mod per_core;
 mod server;
 mod service;
+#[cfg(all(feature = "signal", any(unix, windows)))]
+mod signal;
 mod stream;
 mod streams;
 #[cfg(feature = "tls")]
