@@ -47,6 +47,7 @@ mod listener;
 mod per_core;
 mod server;
 mod service;
+mod signal;
 mod stream;
 mod streams;
 #[cfg(feature = "tls")]
@@ -54,6 +55,7 @@ mod tls;
 mod tracker;
 #[cfg(unix)]
 mod unix_path;
+mod upgrade;
 mod wire;
 
 pub use addr::ListenAddr;
@@ -68,6 +70,8 @@ pub use listen_options::ListenOptions;
 pub use listener::Listener;
 pub use server::Server;
 pub use service::AbortHandler;
+pub use signal::stop_signal;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};
+pub use upgrade::{Upgraded, upgrade};
