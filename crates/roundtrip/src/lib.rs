@@ -41,7 +41,6 @@
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.
-//! - `signal`: `Server::shutdown_on_signal`.
 //! - `tls`: `Tls`, for servers that speak HTTPS.
 //! - `tracing`: `Traced`, which runs each request of a server in a span.
 

@@ -59,25 +59,28 @@ const HYPERS_MAX_BUF: usize = 8192 + 4096 * 100;
 pub(crate) async fn serve<H: Handler>(stream: Stream, shared: Arc<Shared<H>>, tracked: Tracked) {
     let link = Arc::clone(&tracked.link);
     let mut watch = Watch::new(&link);
-    let mut wire = Wire::new(stream, Arc::clone(&link));
-    let is_h2 = if link.info.is_h2() {
-        true
-    } else if shared.config.h2c && link.info.tls.is_none() {
+    let wire = Wire::new(stream, Arc::clone(&link));
+    let end = if link.info.is_h2() || (shared.config.h2c && link.info.tls.is_none()) {
+        // Boxed, as is the end, so that the task of an ordinary connection does not keep the room for it.
+        Box::pin(either(wire, &shared, &mut watch)).await
+    } else {
+        http1(wire, &shared, &mut watch).await
+    };
+    Box::pin(watch.finish(end)).await;
+    drop(tracked);
+}
+
+/// Speaks HTTP/2 if the handshake or the client's first bytes say so, HTTP/1 otherwise.
+async fn either<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
+    if !watch.link.info.is_h2() {
         // The time limit on heads covers the wait for the first bytes.
         match watch.run(poll_fn(|cx| wire.poll_begins_with(cx, PREFACE))).await {
-            Ok(is_h2) => is_h2,
-            Err(end) => {
-                drop(wire);
-                return watch.finish(end).await;
-            }
+            Ok(true) => {}
+            Ok(false) => return http1(wire, shared, watch).await,
+            Err(end) => return end,
         }
-    } else {
-        false
-    };
-    let end =
-        if is_h2 { http2(wire.unframed(), &shared, &mut watch).await } else { http1(wire, &shared, &mut watch).await };
-    watch.finish(end).await;
-    drop(tracked);
+    }
+    http2(wire.unframed(), shared, watch).await
 }
 
 /// What HTTP/2 begins with (RFC 9113, 3.4).

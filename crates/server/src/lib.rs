@@ -24,7 +24,6 @@
 //! ```
 //!
 //! # Features
-//! - `signal`: `Server::shutdown_on_signal`.
 //! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
 //! - `tracing`: `Traced`, which runs each request in a span.
 
@@ -48,7 +47,6 @@ mod listener;
 mod per_core;
 mod server;
 mod service;
-#[cfg(all(feature = "signal", any(unix, windows)))]
 mod signal;
 mod stream;
 mod streams;
@@ -57,6 +55,7 @@ mod tls;
 mod tracker;
 #[cfg(unix)]
 mod unix_path;
+mod upgrade;
 mod wire;
 
 pub use addr::ListenAddr;
@@ -71,6 +70,8 @@ pub use listen_options::ListenOptions;
 pub use listener::Listener;
 pub use server::Server;
 pub use service::AbortHandler;
+pub use signal::stop_signal;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};
+pub use upgrade::{Upgraded, upgrade};

@@ -64,6 +64,28 @@ impl<H: Handler> Server<H> {
     }
 }
 
+/// Waits until the process is told to stop: by SIGTERM or SIGINT, elsewhere than on unix by Ctrl-C. For programs that have more to
+/// do then than [`Server::shutdown_on_signal`] does.
+///
+/// The signals are caught from this call on, and no longer end the process by themselves.
+///
+/// # Errors
+/// The system does not let signals be caught.
+///
+/// # Panics
+/// As [`Server::shutdown_on_signal`].
+///
+/// # Cancel safety
+/// A signal that comes after the future was dropped is caught, and lost.
+pub fn stop_signal() -> impl Future<Output = io::Result<()>> + Send {
+    let signals = Signals::catch();
+    async move {
+        let mut signals = signals?;
+        std::future::poll_fn(|cx| signals.poll(cx)).await;
+        Ok(())
+    }
+}
+
 #[cfg(unix)]
 struct Signals([tokio::signal::unix::Signal; 2]);
 

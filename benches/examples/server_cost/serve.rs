@@ -1,4 +1,4 @@
-//! The servers that are counted: each serves one connection and ends with it.
+//! The servers that are counted: each ends with its last connection.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -45,20 +45,32 @@ async fn listen() -> Result<TcpListener, String> {
 /// hyper by itself, without any time limit.
 async fn hyper() -> Result<(), String> {
     let listener = listen().await?;
-    let (stream, _) = listener.accept().await.map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let service = service_fn(|_req: http::Request<hyper::body::Incoming>| async {
-        let mut response = http::Response::new(Full::new(Bytes::from_static(GREETING.as_bytes())));
-        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
-        Ok::<_, Infallible>(response)
-    });
-    // A client that hangs up between requests is how this ends.
-    let serving = hyper::server::conn::http1::Builder::new()
-        .half_close(true)
-        .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
-    // In a task of its own, as in any server with more than one connection.
-    tokio::spawn(serving).await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    let mut open = tokio::task::JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.map_err(|error| error.to_string())?.0,
+            Some(ended) = open.join_next() => {
+                if open.is_empty() {
+                    return ended.map_err(|error| error.to_string());
+                }
+                continue;
+            }
+        };
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let service = service_fn(|_req: http::Request<hyper::body::Incoming>| async {
+            let mut response = http::Response::new(Full::new(Bytes::from_static(GREETING.as_bytes())));
+            let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+            Ok::<_, Infallible>(response)
+        });
+        let serving = hyper::server::conn::http1::Builder::new()
+            .half_close(true)
+            .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+        open.spawn(async move {
+            // A client that hangs up between requests is how this ends.
+            let _ = serving.await;
+        });
+    }
 }
 
 /// Our server as it is by default, every limit on.
