@@ -36,10 +36,13 @@
 //! # }
 //! ```
 //!
-//! The [`guide`] explains how connections live, how concurrent requests are served, and what is kept for later.
+//! The [`guide`] explains how connections live, how concurrent requests are served, what is kept for later, which sockets a server
+//! can listen on, and what goes around handlers.
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `tls`: `Tls`, for servers that speak HTTPS.
+//! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
 
@@ -56,18 +59,25 @@ pub use default::{default_client, default_serve_mux, delete, get, handle, head, 
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
 pub use roundtrip_client::{Client, ClientConfig, IntoUrl, RequestBuilder, RequestFuture};
 pub use roundtrip_mux::{
-    Conflict, Frozen, InsertError, Match, Pattern, PatternError, PatternFault, Router, ServeMux, ServiceHandler,
+    Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
+    PatternError, PatternFault, Protected, Router, ServeMux, ServiceHandler,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
+    Addr, ConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener, Observe, Observed,
+    Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler, TlsInfo,
 };
+#[cfg(feature = "tls")]
+pub use roundtrip_server::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
 pub use roundtrip_types::{
-    Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, Error, ErrorKind, Handler, HandlerFuture,
-    Html, IntoResponse, MessageExt, PathValues, Phase, Request, RequestExt, Response, Result, RoundTripFuture,
-    RoundTripper, Route, SendError,
+    Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, CatchPanic, Error, ErrorKind, Handler,
+    HandlerFuture, Html, IntoResponse, MaxBytes, MessageExt, NotFoundHandler, PathValues, Phase, RedirectHandler,
+    Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route, RouteWatch, SendError, StripPrefix,
+    UriReference, UriReferenceError, error, not_found, redirect, redirect_from,
 };
 
 /// The `http` crate, whose types these are.

@@ -22,24 +22,38 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod catch_panic;
 mod error;
 mod ext;
 mod handler;
 #[cfg(feature = "json")]
 mod json;
+mod max_bytes;
+mod redirect;
+mod reply;
 mod respond;
 mod round_trip;
 mod route;
+mod route_watch;
+mod strip_prefix;
+mod uri_reference;
 
 pub use body::{Body, BodySender, BodyStream, Replayer, SendError};
+pub use catch_panic::CatchPanic;
 pub use error::{BoxError, Error, ErrorKind, Phase, Result};
 pub use ext::{MessageExt, RequestExt};
 pub use handler::{BoxHandler, Handler, HandlerFuture};
 #[cfg(feature = "json")]
 pub use json::Json;
+pub use max_bytes::MaxBytes;
+pub use redirect::{RedirectHandler, redirect, redirect_from};
+pub use reply::{NotFoundHandler, error, not_found};
 pub use respond::{Html, IntoResponse};
 pub use round_trip::{BoxRoundTripper, RoundTripFuture, RoundTripper};
 pub use route::{PathValues, Route};
+pub use route_watch::RouteWatch;
+pub use strip_prefix::StripPrefix;
+pub use uri_reference::{UriReference, UriReferenceError};
 
 /// An HTTP request with our [`Body`]: Go's `http.Request`.
 ///
