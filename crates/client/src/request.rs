@@ -5,10 +5,9 @@ use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
-use form_urlencoded::byte_serialize;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper, append_query};
 
 use crate::client::Client;
 
@@ -122,10 +121,10 @@ impl<T: RoundTripper> RequestBuilder<T> {
     pub fn query(self, name: &str, value: impl fmt::Display) -> Self {
         self.change(|request| {
             let mut target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
-            target.push(if request.uri().query().is_some() { '&' } else { '?' });
-            target.extend(byte_serialize(name.as_bytes()));
-            target.push('=');
-            target.extend(byte_serialize(value.to_string().as_bytes()));
+            if request.uri().query().is_none() {
+                target.push('?');
+            }
+            append_query(&mut target, name.as_bytes(), value.to_string().as_bytes());
             let mut parts = std::mem::take(request.uri_mut()).into_parts();
             parts.path_and_query =
                 Some(target.parse().map_err(|cause: http::uri::InvalidUri| unusable_url(&target).with_cause(cause))?);

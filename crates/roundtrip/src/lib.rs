@@ -65,9 +65,10 @@ pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
 pub use roundtrip_types::{
-    Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, Error, ErrorKind, Handler, HandlerFuture,
-    Html, IntoResponse, MessageExt, PathValues, Phase, Request, RequestExt, Response, Result, RoundTripFuture,
-    RoundTripper, Route, SendError,
+    BasicAuth, Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, Cookie, CookieError, Error,
+    ErrorKind, Form, FormFault, FormValues, Handler, HandlerFuture, Html, HttpDate, HttpDateError, IntoResponse,
+    MessageExt, PathValues, Phase, Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route,
+    SameSite, SendError,
 };
 
 /// The `http` crate, whose types these are.
