@@ -12,7 +12,7 @@ use crate::HttpDate;
 
 /// A cookie, as `Set-Cookie` gives it and `Cookie` returns it: Go's `http.Cookie`.
 ///
-/// **Shape**: a plain struct to fill in; `..Cookie::default()` stands for the rest. Nothing is checked before
+/// **Shape**: a plain struct to fill in; end a literal with `..Cookie::new(name, value)`, later versions may add fields. Nothing is checked before
 /// [`validate`](Cookie::validate) or [`to_set_cookie`](Cookie::to_set_cookie).
 ///
 /// ```
@@ -24,7 +24,6 @@ use crate::HttpDate;
 /// # Ok::<(), roundtrip_types::CookieError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Cookie {
     /// The name: a token (RFC 9110, section 5.6.2).
     pub name: String,
