@@ -1,5 +1,6 @@
 //! One time limit over the whole exchange, the response's body included.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -7,14 +8,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 use tokio::time::{Sleep, sleep, timeout};
 
-/// Sends `req`, and lets neither the head nor the body take longer than `limit`, counted from now.
-pub(crate) async fn round_trip(transport: &impl RoundTripper, req: Request, limit: Duration) -> Result<Response> {
+/// Runs `exchange`, and lets neither it nor the response's body take longer than `limit`, counted from now.
+pub(crate) async fn within(
+    limit: Duration,
+    method: Method,
+    uri: Uri,
+    exchange: impl Future<Output = Result<Response>>,
+) -> Result<Response> {
     let expired = sleep(limit);
-    let (method, uri) = (req.method().clone(), req.uri().clone());
-    match timeout(limit, transport.round_trip(req)).await {
+    match timeout(limit, exchange).await {
         Ok(answered) => Ok(answered?.map(|body| {
             // A body in memory waits for nothing.
             if body.as_bytes().is_some() {

@@ -23,9 +23,17 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod cookies;
 mod deadline;
+mod exchange;
+mod redirect;
 mod request;
+mod response;
+mod url;
 
 pub use client::{Client, ClientConfig};
+pub use cookies::{Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, PublicSuffixes};
+pub use redirect::{RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected};
 pub use request::{IntoUrl, RequestBuilder, RequestFuture};
+pub use response::{Progress, ResponseExt, StatusError};
 pub use roundtrip_types::RoundTripper;

@@ -5,11 +5,17 @@ use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper, append_query};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use roundtrip_types::{
+    BasicAuth, Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper, append_query,
+};
 
 use crate::client::Client;
+use crate::exchange::{Call, UrlCredentials, hide_secret};
+use crate::redirect::RedirectPolicy;
+use crate::url::{is_plain, mask, parse_leniently, take_credentials};
 
 /// A request in the making; await it to send it.
 ///
@@ -19,7 +25,7 @@ use crate::client::Client;
 pub struct RequestBuilder<T> {
     client: Client<T>,
     request: Result<Request>,
-    timeout: Option<Duration>,
+    call: Call,
 }
 
 /// The future of a [`RequestBuilder`]. It borrows nothing, so it can be spawned.
@@ -27,8 +33,9 @@ pub type RequestFuture = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 
 /// What can be a request's URL: `&str`, `String` or [`Uri`].
 ///
-/// **Shape**: absolute, as in `http://host:port/path?query`. Characters that a URL cannot have must be percent-encoded. A
-/// fragment is dropped: it is not sent (RFC 9110, section 4.2.5).
+/// **Shape**: absolute, as in `http://host:port/path?query`. Characters that a path or a query cannot have are percent-encoded,
+/// and a host in another script is mapped and encoded (UTS 46), as browsers do. A fragment is dropped: it is not sent (RFC 9110,
+/// section 4.2.5). User name and password become an `Authorization` field when the request is sent.
 pub trait IntoUrl {
     /// Parses it.
     ///
@@ -51,7 +58,20 @@ impl IntoUrl for &Uri {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Uri> {
-        self.parse().map_err(|cause: http::uri::InvalidUri| unusable_url(self).with_cause(cause))
+        if is_plain(self) {
+            let parsed: std::result::Result<Uri, _> = self.parse();
+            match parsed {
+                // A query after no path at all: the strict parser would have it sent without a slash.
+                Ok(uri) if uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?')) => {}
+                parsed => return parsed.map_err(|cause| unusable_url(self).with_cause(cause)),
+            }
+        }
+        let target = parse_leniently(self).map_err(|fault| unusable_url(self).with_cause(fault.to_string()))?;
+        match target.credentials {
+            None => Ok(target.uri),
+            // Put back for whoever asks for the URI alone. What was decoded is encoded again.
+            Some(credentials) => with_credentials(target.uri, &credentials),
+        }
     }
 }
 
@@ -69,13 +89,16 @@ impl IntoUrl for &String {
 
 impl<T: RoundTripper> RequestBuilder<T> {
     pub(crate) fn new(client: Client<T>, method: Method, url: Result<Uri>) -> Self {
-        let request = url.map(|url| {
+        let request = url.map(|mut url| {
             let mut request = Request::new(Body::empty());
             *request.method_mut() = method;
+            if let Some(credentials) = take_credentials(&mut url) {
+                request.extensions_mut().insert(UrlCredentials(credentials));
+            }
             *request.uri_mut() = url;
             request
         });
-        RequestBuilder { client, request, timeout: None }
+        RequestBuilder { client, request, call: Call::default() }
     }
 
     /// Adds a field. A name that is there already gets one more value.
@@ -90,9 +113,10 @@ impl<T: RoundTripper> RequestBuilder<T> {
                 .try_into()
                 .map_err(|cause| invalid(format!("invalid field name {shown:.100?}")).with_cause(cause.into()))?;
             // The value is not repeated: it may be a secret.
-            let value = value
+            let mut value: HeaderValue = value
                 .try_into()
                 .map_err(|cause| invalid(format!("invalid value for the field {name}")).with_cause(cause.into()))?;
+            hide_secret(&name, &mut value);
             request.headers_mut().append(name, value);
             Ok(())
         })
@@ -106,10 +130,11 @@ impl<T: RoundTripper> RequestBuilder<T> {
                 headers.remove(name);
             }
             let mut last = None;
-            for (name, value) in fields {
+            for (name, mut value) in fields {
                 // A repeated field comes without its name from the second value on.
                 last = name.or(last);
                 if let Some(name) = &last {
+                    hide_secret(name, &mut value);
                     headers.append(name.clone(), value);
                 }
             }
@@ -148,7 +173,7 @@ impl<T: RoundTripper> RequestBuilder<T> {
             let text = serde_json::to_vec(value)
                 .map_err(|cause| invalid("the body cannot be written as JSON").with_cause(cause))?;
             *request.body_mut() = Body::from(text);
-            let fields = request.headers_mut().entry(http::header::CONTENT_TYPE);
+            let fields = request.headers_mut().entry(CONTENT_TYPE);
             fields.or_insert(HeaderValue::from_static("application/json"));
             Ok(())
         })
@@ -157,8 +182,80 @@ impl<T: RoundTripper> RequestBuilder<T> {
     /// How long this exchange may take, body included, in place of the client's
     /// [`timeout`](crate::ClientConfig::timeout).
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
+        self.call.timeout = Some(limit);
         self
+    }
+
+    /// Which redirects are followed, in place of the client's [`redirects`](crate::ClientConfig::redirects).
+    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
+        self.call.redirects = Some(policy);
+        self
+    }
+
+    /// How many bytes the response's body may have, in place of the client's [`max_body`](crate::ClientConfig::max_body).
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.call.max_body = Some(bytes);
+        self
+    }
+
+    /// Makes a status of 400 or above an error of kind `Status`, which names the request. Its cause is a
+    /// [`StatusError`](crate::StatusError).
+    pub fn error_for_status(mut self) -> Self {
+        self.call.refuse_error_status = true;
+        self
+    }
+
+    /// Puts a value into the request's extensions, for the transport and for layers.
+    pub fn extension<V: Clone + Send + Sync + 'static>(self, value: V) -> Self {
+        self.change(|request| {
+            request.extensions_mut().insert(value);
+            Ok(())
+        })
+    }
+
+    /// Asks for a version of HTTP. Default: what the transport prefers.
+    pub fn version(self, version: Version) -> Self {
+        self.change(|request| {
+            *request.version_mut() = version;
+            Ok(())
+        })
+    }
+
+    /// Sets `Authorization: Basic`, in place of user name and password of the URL.
+    pub fn basic_auth(self, username: &str, password: &str) -> Self {
+        self.change(|request| {
+            request.headers_mut().insert(AUTHORIZATION, BasicAuth::new(username, password).to_header_value());
+            Ok(())
+        })
+    }
+
+    /// Sets `Authorization: Bearer`.
+    pub fn bearer_auth(self, token: &str) -> Self {
+        self.change(|request| {
+            // The token is not repeated in the error.
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|cause| {
+                invalid("the bearer token has a character that no field can have").with_cause(cause)
+            })?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, value);
+            Ok(())
+        })
+    }
+
+    /// Sets the body to these values as a form, and `Content-Type: application/x-www-form-urlencoded`.
+    ///
+    /// Values are sent in the order in which they are given.
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(self, values: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.change(|request| {
+            let mut text = String::new();
+            for (name, value) in values {
+                append_query(&mut text, name.as_ref().as_bytes(), value.as_ref().as_bytes());
+            }
+            *request.body_mut() = Body::from(text);
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            request.headers_mut().insert(CONTENT_TYPE, form);
+            Ok(())
+        })
     }
 
     /// The request, unsent.
@@ -177,9 +274,8 @@ impl<T: RoundTripper> RequestBuilder<T> {
     /// # Cancel safety
     /// As [`Client::execute`].
     pub fn send(self) -> RequestFuture {
-        let timeout = self.timeout.or(self.client.config().timeout);
         match self.request {
-            Ok(request) => self.client.send(request, timeout),
+            Ok(request) => self.client.send(request, self.call),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }
@@ -214,17 +310,21 @@ impl<T> fmt::Debug for RequestBuilder<T> {
             }
             Err(error) => shown.field("error", error),
         };
-        shown.field("timeout", &self.timeout).finish_non_exhaustive()
+        shown.field("call", &self.call).finish_non_exhaustive()
     }
 }
 
+fn with_credentials(uri: Uri, credentials: &BasicAuth) -> Result<Uri> {
+    let encode = |bytes| percent_encoding::percent_encode(bytes, percent_encoding::NON_ALPHANUMERIC);
+    let user_info = format!("{}:{}", encode(credentials.username_bytes()), encode(credentials.password_bytes()));
+    let mut parts = uri.into_parts();
+    let authority = parts.authority.as_ref().map_or("", |authority| authority.as_str());
+    parts.authority = format!("{user_info}@{authority}").parse().ok();
+    Uri::from_parts(parts).map_err(|cause| invalid("unusable URL").with_cause(cause))
+}
+
 fn unusable_url(url: &str) -> Error {
-    // Cut, and without what may be a password before an '@'.
-    let shown: String = match url.split_once('@') {
-        Some((_, rest)) => format!("***@{rest}"),
-        None => url.to_owned(),
-    };
-    let shown: String = shown.chars().take(200).collect();
+    let shown: String = mask(url).chars().take(200).collect();
     invalid(format!("unusable URL {shown:?}"))
 }
 
