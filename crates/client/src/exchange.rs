@@ -14,7 +14,7 @@ use crate::redirect::{
     Hop, Origin, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected, Step, is_sensitive,
 };
 use crate::response::{RedirectHistory, StatusError};
-use crate::url::{Target, host_without_zone, mask, take_credentials};
+use crate::url::{Target, host_without_zone, is_host_alone, mask, take_credentials};
 
 /// What a call has of its own, in place of the client's settings.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) redirects: Option<RedirectPolicy>,
     pub(crate) max_body: Option<usize>,
     pub(crate) refuse_error_status: bool,
+    /// Whether it is known that the URL has no user information, now or before.
+    pub(crate) host_alone: bool,
 }
 
 /// User name and password of a request's URL, which no longer has them.
@@ -33,15 +35,18 @@ pub(crate) struct UrlCredentials(pub(crate) BasicAuth);
 pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, call: Call) -> Result<Response> {
     let inner = client.inner();
     let policy = call.redirects.as_ref().unwrap_or(&inner.config.redirects);
-    let credentials = match req.extensions_mut().remove::<UrlCredentials>() {
-        Some(UrlCredentials(credentials)) => Some(credentials),
-        None => take_credentials(req.uri_mut()),
+    let credentials = match call.host_alone {
+        true => None,
+        false => credentials_of(&mut req),
     };
     let target = Target { uri: req.uri().clone(), credentials };
     // What the client adds is not part of the origin: it is added anew to each request of a chain.
     let origin = Origin::of(&req, target);
     inner.add_own_fields(req.headers_mut(), &origin.target, false);
-    let response = inner.send(req).await?;
+    let response = match &inner.config.jar {
+        None => inner.transport.round_trip(req).await?,
+        Some(jar) => Box::pin(inner.send_with_jar(req, jar)).await?,
+    };
     let response = if response.status().is_redirection() && !policy.is_none() {
         // Boxed, because it is rare and large: every request's future would have room for it.
         Box::pin(follow(inner, &origin, response, policy)).await?
@@ -49,6 +54,15 @@ pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, ca
         response
     };
     finish(response, &origin, &call, inner)
+}
+
+/// The credentials of the request's URL, which has none from now on.
+#[cold]
+fn credentials_of(req: &mut Request) -> Option<BasicAuth> {
+    if let Some(UrlCredentials(credentials)) = req.extensions_mut().remove() {
+        return Some(credentials);
+    }
+    take_credentials(req.uri_mut())
 }
 
 /// Follows redirects as long as they come.
@@ -90,7 +104,10 @@ async fn follow<T: RoundTripper>(
         drain(response.into_body()).await;
         let mut req = origin.request(&next, headers);
         inner.add_own_fields(req.headers_mut(), &next.target, next.is_stripped());
-        response = inner.send(req).await?;
+        response = match &inner.config.jar {
+            None => inner.transport.round_trip(req).await?,
+            Some(jar) => inner.send_with_jar(req, jar).await?,
+        };
         hop = *next;
     }
     if !previous.is_empty() {
@@ -127,7 +144,8 @@ impl<T> Inner<T> {
         {
             fields.insert(AUTHORIZATION, credentials.to_header_value());
         }
-        if let Some(host) = host_without_zone(&target.uri)
+        if !is_host_alone(&target.uri)
+            && let Some(host) = host_without_zone(&target.uri)
             && let Entry::Vacant(entry) = fields.entry(HOST)
         {
             entry.insert(host);
@@ -140,8 +158,7 @@ impl<T> Inner<T> {
 
 impl<T: RoundTripper> Inner<T> {
     /// Sends one request, and hands the cookies of the answer to the jar.
-    async fn send(&self, req: Request) -> Result<Response> {
-        let Some(jar) = &self.config.jar else { return self.transport.round_trip(req).await };
+    async fn send_with_jar(&self, req: Request, jar: &Arc<dyn Jar>) -> Result<Response> {
         let uri = req.uri().clone();
         let host = req.headers().get(HOST).cloned();
         let response = self.transport.round_trip(req).await?;

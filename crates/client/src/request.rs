@@ -15,7 +15,7 @@ use roundtrip_types::{
 use crate::client::Client;
 use crate::exchange::{Call, UrlCredentials, hide_secret};
 use crate::redirect::RedirectPolicy;
-use crate::url::{is_plain, mask, parse_leniently, take_credentials};
+use crate::url::{is_host_alone, is_plain, mask, parse_leniently, take_credentials};
 
 /// A request in the making; await it to send it.
 ///
@@ -89,16 +89,20 @@ impl IntoUrl for &String {
 
 impl<T: RoundTripper> RequestBuilder<T> {
     pub(crate) fn new(client: Client<T>, method: Method, url: Result<Uri>) -> Self {
+        let mut call = Call::default();
         let request = url.map(|mut url| {
             let mut request = Request::new(Body::empty());
             *request.method_mut() = method;
-            if let Some(credentials) = take_credentials(&mut url) {
+            call.host_alone = is_host_alone(&url);
+            if !call.host_alone
+                && let Some(credentials) = take_credentials(&mut url)
+            {
                 request.extensions_mut().insert(UrlCredentials(credentials));
             }
             *request.uri_mut() = url;
             request
         });
-        RequestBuilder { client, request, call: Call::default() }
+        RequestBuilder { client, request, call }
     }
 
     /// Adds a field. A name that is there already gets one more value.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderValue, Uri};
+use memchr::memchr2;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use roundtrip_types::BasicAuth;
 
@@ -176,6 +177,11 @@ const PLAIN: [bool; 256] = {
     }
     plain
 };
+
+/// Whether a URI has nothing but a host and a port where these stand: no user information, no zone.
+pub(crate) fn is_host_alone(uri: &Uri) -> bool {
+    uri.authority().is_none_or(|authority| memchr2(b'@', b'%', authority.as_str().as_bytes()).is_none())
+}
 
 /// Takes the user information out of a URI: passwords have no place in what is logged, printed and handed around.
 pub(crate) fn take_credentials(uri: &mut Uri) -> Option<BasicAuth> {
