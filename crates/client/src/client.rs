@@ -9,10 +9,12 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_transport::Transport;
 use roundtrip_types::{Error, Request, Response, Result, RoundTripper};
+use tower_layer::Layer;
 
 use crate::cookies::Jar;
 use crate::deadline;
 use crate::exchange::{self, Call};
+use crate::layer::{RoundTripService, ServiceRoundTripper};
 use crate::redirect::RedirectPolicy;
 use crate::request::{IntoUrl, RequestBuilder, RequestFuture};
 
@@ -100,6 +102,26 @@ impl<T: RoundTripper> Client<T> {
     #[must_use]
     pub fn with_config(transport: T, config: ClientConfig) -> Self {
         Client { inner: Arc::new(Inner { transport, config }) }
+    }
+
+    /// The same client with a tower layer around its transport: the layer sees every request, those after redirects included.
+    ///
+    /// Layers that are added later are further out. The service that the layer makes must be `Clone` and `Sync`; each request
+    /// uses a clone.
+    ///
+    /// ```
+    /// use roundtrip_client::{Client, RetryLayer};
+    ///
+    /// let client = Client::new().layer(RetryLayer::default());
+    /// ```
+    #[must_use]
+    pub fn layer<L: Layer<RoundTripService<T>>>(&self, layer: L) -> Client<ServiceRoundTripper<L::Service>>
+    where
+        T: Clone,
+        ServiceRoundTripper<L::Service>: RoundTripper,
+    {
+        let service = layer.layer(RoundTripService::new(self.inner.transport.clone()));
+        Client::with_config(ServiceRoundTripper::new(service), self.inner.config.clone())
     }
 
     /// What sends the requests.

@@ -193,13 +193,13 @@ fn store_cookies(jar: &Arc<dyn Jar>, uri: &Uri, host: Option<HeaderValue>, respo
 }
 
 /// Reads what little there is of a redirect's body, so that its connection can be used again (Go: `maxBodySlurpSize`).
-async fn drain(mut body: Body) {
-    const MOST: u64 = 2 << 10;
-    if body.content_length().is_some_and(|length| length > MOST) {
+pub(crate) async fn drain(mut body: Body) {
+    const MOST: usize = 2 << 10;
+    if body.content_length().is_some_and(|length| length > MOST as u64) {
         return;
     }
     let read = async {
-        let mut left = MOST as usize;
+        let mut left = MOST;
         while let Some(Ok(data)) = body.chunk().await {
             match left.checked_sub(data.len()) {
                 Some(rest) => left = rest,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture, ready};
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use roundtrip_types::{
 use crate::client::Client;
 use crate::exchange::{Call, UrlCredentials, hide_secret};
 use crate::redirect::RedirectPolicy;
+use crate::response::Progress;
+use crate::upload::{self, Watched};
 use crate::url::{is_host_alone, is_plain, mask, parse_leniently, take_credentials};
 
 /// A request in the making; await it to send it.
@@ -166,6 +169,39 @@ impl<T: RoundTripper> RequestBuilder<T> {
     pub fn body(self, body: impl Into<Body>) -> Self {
         self.change(|request| {
             *request.body_mut() = body.into();
+            Ok(())
+        })
+    }
+
+    /// Sets the body to the content of a file, of the length that the file has now.
+    ///
+    /// Opening the file is done at once, and may block for as long as the file system takes; it is read while the request is
+    /// sent, 64 KiB at a time. It cannot be sent again, so a redirect that keeps the body is returned as it is. Kind `Request`
+    /// if it cannot be opened, kind `Body` if it shrinks on the way.
+    pub fn file(self, path: impl AsRef<Path>) -> Self {
+        self.change(|request| {
+            *request.body_mut() = upload::file(path.as_ref())?;
+            Ok(())
+        })
+    }
+
+    /// Tells `tell` how much of the body has been handed to the transport, after each piece. Call it after setting the body.
+    ///
+    /// A body that is watched cannot be sent again.
+    pub fn upload_progress(self, tell: impl FnMut(Progress) + Send + 'static) -> Self {
+        self.change(|request| {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = Watched::body(body, tell);
+            Ok(())
+        })
+    }
+
+    /// Sets the body to a form with files, and `Content-Type`. [`upload_progress`](RequestBuilder::upload_progress) watches it.
+    #[cfg(feature = "multipart")]
+    pub fn multipart(self, form: crate::multipart::Form) -> Self {
+        self.change(|request| {
+            request.headers_mut().insert(CONTENT_TYPE, form.content_type());
+            *request.body_mut() = form.into_body()?;
             Ok(())
         })
     }

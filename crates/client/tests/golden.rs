@@ -244,7 +244,7 @@ fn ours(url: &[u8], repaired: &[(String, String)]) -> (String, Option<&'static s
     }
     let query = query.map_or(String::new(), |query| {
         let must = |byte: &u8| matches!(byte, b' ' | b'"' | b'<' | b'>' | 0x80..);
-        note(query.iter().any(|byte| must(byte)), "escaped_query");
+        note(query.iter().any(must), "escaped_query");
         let one = |byte: &u8| if must(byte) { format!("%{byte:02X}") } else { char::from(*byte).to_string() };
         format!("?{}", query.iter().map(one).collect::<String>())
     });
