@@ -21,7 +21,6 @@ pub(crate) struct RedirectHistory {
 
 /// How far a transfer has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Progress {
     /// Bytes that have gone through so far.
     pub bytes: u64,
@@ -30,7 +29,9 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(crate) const fn new(bytes: u64, total: Option<u64>) -> Self {
+    /// This many bytes of that many.
+    #[must_use]
+    pub const fn new(bytes: u64, total: Option<u64>) -> Self {
         Progress { bytes, total }
     }
 }

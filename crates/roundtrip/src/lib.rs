@@ -10,7 +10,7 @@
 //! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
 //! | `roundtrip-transport` | [`Transport`]: the connection pool |
-//! | `roundtrip-client` | [`Client`]: requests, time limits |
+//! | `roundtrip-client` | [`Client`]: requests, redirects, cookies, retries, time limits |
 //!
 //! # A server and a client
 //! ```
@@ -39,10 +39,14 @@
 //! The [`guide`] explains how connections live, how concurrent requests are served, and what is kept for later.
 //!
 //! # Features
-//! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `blocking`: the client without async, in `roundtrip::blocking`.
+//! - `json`: `json()` on requests and responses, `Json` as a response, and cookie jars that are saved.
+//! - `multipart`: forms with files, in `roundtrip::multipart`.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod default;
 #[cfg(any(doc, doctest))]
 pub mod guide;
@@ -54,7 +58,14 @@ pub use roundtrip_h1 as h1;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
-pub use roundtrip_client::{Client, ClientConfig, IntoUrl, RequestBuilder, RequestFuture};
+#[cfg(feature = "multipart")]
+pub use roundtrip_client::multipart;
+pub use roundtrip_client::{
+    Attempts, Client, ClientConfig, IntoUrl, Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, Progress,
+    PublicSuffixes, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected, RequestBuilder,
+    RequestFuture, ResponseExt, Retry, RetryBudget, RetryConfig, RetryLayer, RoundTripService, ServiceRoundTripper,
+    StatusError,
+};
 pub use roundtrip_mux::{
     Conflict, Frozen, InsertError, Match, Pattern, PatternError, PatternFault, Router, ServeMux, ServiceHandler,
 };
