@@ -28,3 +28,7 @@ routers *ARGS:
 
 router-instructions *ARGS:
     cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}
+
+# Instructions and allocations of a request through the client. Counting instructions needs valgrind.
+client-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --example client_cost -- {{ARGS}}
