@@ -245,6 +245,14 @@ impl<T: RoundTripper> RequestBuilder<T> {
         self
     }
 
+    /// Shows the request as it has been built so far, unless something in it is invalid.
+    pub fn inspect(self, look: impl FnOnce(&Request)) -> Self {
+        self.change(|request| {
+            look(request);
+            Ok(())
+        })
+    }
+
     /// Puts a value into the request's extensions, for the transport and for layers.
     pub fn extension<V: Clone + Send + Sync + 'static>(self, value: V) -> Self {
         self.change(|request| {
