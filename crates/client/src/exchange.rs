@@ -42,6 +42,9 @@ pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, ca
     let target = Target { uri: req.uri().clone(), credentials };
     // What the client adds is not part of the origin: it is added anew to each request of a chain.
     let origin = Origin::of(&req, target);
+    if !call.host_alone {
+        add_host_of_zone(req.headers_mut(), &origin.target.uri);
+    }
     inner.add_own_fields(req.headers_mut(), &origin.target, false);
     let response = match &inner.config.jar {
         None => inner.transport.round_trip(req).await?,
@@ -63,6 +66,16 @@ fn credentials_of(req: &mut Request) -> Option<BasicAuth> {
         return Some(credentials);
     }
     take_credentials(req.uri_mut())
+}
+
+/// Adds the `Host` field of an address with a zone, which the URL alone would have wrong.
+fn add_host_of_zone(fields: &mut HeaderMap, uri: &Uri) {
+    if !is_host_alone(uri)
+        && let Some(host) = host_without_zone(uri)
+        && let Entry::Vacant(entry) = fields.entry(HOST)
+    {
+        entry.insert(host);
+    }
 }
 
 /// Follows redirects as long as they come.
@@ -103,6 +116,7 @@ async fn follow<T: RoundTripper>(
         }
         drain(response.into_body()).await;
         let mut req = origin.request(&next, headers);
+        add_host_of_zone(req.headers_mut(), &next.target.uri);
         inner.add_own_fields(req.headers_mut(), &next.target, next.is_stripped());
         response = match &inner.config.jar {
             None => inner.transport.round_trip(req).await?,
@@ -143,12 +157,6 @@ impl<T> Inner<T> {
             && !fields.contains_key(AUTHORIZATION)
         {
             fields.insert(AUTHORIZATION, credentials.to_header_value());
-        }
-        if !is_host_alone(&target.uri)
-            && let Some(host) = host_without_zone(&target.uri)
-            && let Entry::Vacant(entry) = fields.entry(HOST)
-        {
-            entry.insert(host);
         }
         if let Some(jar) = &self.config.jar {
             add_cookies(fields, jar.cookies(JarUrl::of(&target.uri, fields)));

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use http::{HeaderValue, Uri};
-use memchr::memchr2;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use roundtrip_types::BasicAuth;
 
@@ -180,7 +179,8 @@ const PLAIN: [bool; 256] = {
 
 /// Whether a URI has nothing but a host and a port where these stand: no user information, no zone.
 pub(crate) fn is_host_alone(uri: &Uri) -> bool {
-    uri.authority().is_none_or(|authority| memchr2(b'@', b'%', authority.as_str().as_bytes()).is_none())
+    // A loop of its own: authorities are short, and a search that looks for the fastest way takes 160 instructions.
+    uri.authority().is_none_or(|authority| !authority.as_str().bytes().any(|byte| matches!(byte, b'@' | b'%')))
 }
 
 /// Takes the user information out of a URI: passwords have no place in what is logged, printed and handed around.
