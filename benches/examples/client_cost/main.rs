@@ -1,39 +1,38 @@
-//! What a request costs through the client, in instructions and allocations: figures that do not depend on how busy the machine
-//! is. `--help` tells the rest.
+//! What one keep-alive GET costs a client, beside its peers: instructions, allocations, and time. `--help` tells the rest.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::time::Duration;
+mod clients;
+mod server;
+
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use roundtrip_bench::alloc::{Allocated, Counting, Side};
-use roundtrip_client::{Client, ClientConfig, MemoryJar, RoundTripper};
-use roundtrip_transport::Transport;
-use roundtrip_types::{Body, Error, MessageExt, Request};
+
+use crate::clients::Contestant;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 const HELP: &str = "\
-client_cost: what a keep-alive request of a small body costs, in instructions and allocations
+client_cost: what a keep-alive GET of a small body costs, in instructions, allocations and time
 
-Runs each case for a number of requests and for twice as many under `valgrind --tool=callgrind`; the difference, by request,
-is printed. The server is another process. Allocations are counted without valgrind. Build with the profile of the benchmarks:
-  cargo run --profile bench -p roundtrip-bench --example client_cost
+The server is a thread that knows no HTTP: it answers each read with the same bytes. Instructions are those of the client's own
+process under `valgrind --tool=callgrind`, (those of 2n requests - those of n) / n, user space only. Times are medians of rounds that
+take turns, given as ratios to bare hyper: `here` with the client on the runtime's own thread, `main` awaited from the main task of a
+runtime of two workers, `32` with 32 requests at once there.
 
-Usage: client_cost [OPTIONS] [CASE...]
-  CASE          transport, get, get-jar-timeout, post (default: all)
-  --turns N     requests of the shorter run (default 500)
-  --run ADDR    do nothing but the requests of the one case, for profiling
-  --serve       be the server
-  -h, --help    print this";
+  cargo run --profile bench -p roundtrip-bench --features peers --example client_cost
 
-const CASES: [&str; 4] = ["transport", "get", "get-jar-timeout", "post"];
+Usage: client_cost [OPTIONS] [CLIENT...]
+  CLIENT             only these
+  --requests N       requests of the shorter run under valgrind (default 500)
+  --rounds N         rounds of the measurement of time (default 9; 0 leaves it out)
+  --run CLIENT ADDR N  do nothing but N requests, for profiling
+  -h, --help         print this";
 
 fn main() -> ExitCode {
-    match run() {
+    match Args::parse().and_then(|args| run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("client_cost: {message}");
@@ -42,150 +41,149 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), String> {
-    let (mut turns, mut addr, mut names) = (500, None, Vec::new());
-    let mut parser = lexopt::Parser::from_env();
-    let say = |error: lexopt::Error| format!("{error}; see --help");
-    while let Some(arg) = parser.next().map_err(say)? {
-        match arg {
-            Arg::Long("turns") => turns = parser.value().and_then(|turns| turns.parse::<u32>()).map_err(say)?.max(1),
-            Arg::Long("run") => addr = Some(parser.value().and_then(ValueExt::string).map_err(say)?),
-            Arg::Long("serve") => return serve().map_err(|error| error.to_string()),
-            Arg::Long("help") | Arg::Short('h') => {
-                print(HELP);
-                return Ok(());
-            }
-            Arg::Value(name) => names.push(name.string().map_err(say)?),
-            other => return Err(say(other.unexpected())),
-        }
-    }
-    if let Some(addr) = addr {
-        return requests(names.first().ok_or("which case?")?, &addr, turns);
-    }
-    let server = Peer::start()?;
-    print(&format!("{:20}{:>14}{:>14}", "case", "instructions", "allocations"));
-    for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == *case)) {
-        let [short, long] = [turns, turns * 2].map(|turns| callgrind(case, &server.addr, turns));
-        let instructions = (long? - short?) / i64::from(turns);
-        let (few, many) = (allocations(case, &server.addr, 100)?, allocations(case, &server.addr, 200)?);
-        print(&format!("{case:20}{instructions:>14}{:>14.2}", f64::from(many - few) / 100.0));
-    }
-    Ok(())
+struct Args {
+    help: bool,
+    requests: u64,
+    rounds: usize,
+    only: Option<(String, String, u64)>,
+    names: Vec<String>,
 }
 
-fn allocations(case: &str, addr: &str, turns: u32) -> Result<u32, String> {
-    let before = Allocated::by(Side::Client);
-    requests(case, addr, turns)?;
-    Ok(u32::try_from((Allocated::by(Side::Client) - before).count).unwrap_or(u32::MAX))
-}
-
-fn requests(case: &str, addr: &str, turns: u32) -> Result<(), String> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(send(case, addr, turns)).map_err(|error| error.to_string())
-}
-
-async fn send(case: &str, addr: &str, turns: u32) -> Result<(), Error> {
-    let url = format!("http://{addr}/");
-    match case {
-        "transport" => {
-            let transport = Transport::new();
-            let uri: http::Uri = url.parse().expect("an address makes a URL");
-            for _ in 0..turns {
-                let mut req = Request::new(Body::empty());
-                *req.uri_mut() = uri.clone();
-                transport.round_trip(req).await?.bytes().await?;
-            }
-        }
-        "get-jar-timeout" => {
-            let config = ClientConfig {
-                jar: Some(Arc::new(MemoryJar::new())),
-                timeout: Some(Duration::from_secs(30)),
-                ..ClientConfig::default()
-            };
-            let client = Client::with_config(Transport::new(), config);
-            for _ in 0..turns {
-                client.get(&url).await?.text().await?;
-            }
-        }
-        "post" => {
-            let client = Client::new();
-            for _ in 0..turns {
-                let body = client.post(&url).header("content-type", "application/json").body("{\"x\":1}").await?;
-                body.bytes().await?;
-            }
-        }
-        _ => {
-            let client = Client::new();
-            for _ in 0..turns {
-                client.get(&url).await?.text().await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The server process.
-struct Peer {
-    child: Child,
-    addr: String,
-}
-
-impl Peer {
-    fn start() -> Result<Self, String> {
-        let this = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-        let mut child = Command::new(this)
-            .arg("--serve")
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("cannot start the server: {error}"))?;
-        let mut addr = String::new();
-        let out = child.stdout.take().ok_or("the server has no output")?;
-        BufReader::new(out).read_line(&mut addr).map_err(|error| format!("the server does not say where: {error}"))?;
-        Ok(Peer { child, addr: addr.trim().to_owned() })
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Answers whatever comes with a small body, at once.
-fn serve() -> std::io::Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    print(&listener.local_addr()?.to_string());
-    loop {
-        let (mut stream, _) = listener.accept()?;
-        std::thread::spawn(move || {
-            let mut request = [0; 4096];
-            // A small request comes in one piece.
-            while stream.read(&mut request).is_ok_and(|read| read > 0) {
-                let answer = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n\
-                    date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\nHello I am server 3";
-                if stream.write_all(answer).is_err() {
-                    break;
+impl Args {
+    fn parse() -> Result<Self, String> {
+        let mut args = Args { help: false, requests: 500, rounds: 9, only: None, names: Vec::new() };
+        let mut parser = lexopt::Parser::from_env();
+        let say = |error: lexopt::Error| format!("{error}; see --help");
+        while let Some(arg) = parser.next().map_err(say)? {
+            match arg {
+                Arg::Long("requests") => {
+                    args.requests = parser.value().and_then(|value| value.parse::<u64>()).map_err(say)?.max(1);
                 }
+                Arg::Long("rounds") => {
+                    args.rounds = parser.value().and_then(|value| value.parse()).map_err(say)?;
+                }
+                Arg::Long("run") => {
+                    let mut text = || parser.value().and_then(ValueExt::string).map_err(say);
+                    let (name, addr) = (text()?, text()?);
+                    let count = parser.value().and_then(|value| value.parse()).map_err(say)?;
+                    args.only = Some((name, addr, count));
+                }
+                Arg::Long("help") | Arg::Short('h') => args.help = true,
+                Arg::Value(name) => args.names.push(name.string().map_err(say)?),
+                other => return Err(say(other.unexpected())),
             }
-        });
+        }
+        Ok(args)
     }
 }
 
-/// All instructions of this program when it does nothing but requests.
-fn callgrind(case: &str, addr: &str, turns: u32) -> Result<i64, String> {
-    let this = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+fn run(args: &Args) -> Result<(), String> {
+    if args.help {
+        print(HELP);
+        return Ok(());
+    }
+    if let Some((name, addr, count)) = &args.only {
+        return clients::find(name)?.run(addr, *count);
+    }
+    let chosen: Vec<Contestant> = if args.names.is_empty() {
+        clients::all()
+    } else {
+        args.names.iter().map(|name| clients::find(name)).collect::<Result<_, _>>()?
+    };
+    let addr = server::start().map_err(|error| format!("cannot start the server: {error}"))?;
+    let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
+    if !has_valgrind {
+        eprintln!("valgrind is not installed, so no instructions are counted");
+    }
+    let times = measure_times(&chosen, &addr, args.rounds)?;
+    print(&format!(
+        "{:<20} {:>12} {:>8} {:>8}   {:>6} {:>6} {:>6}",
+        "client", "instructions", "allocs", "bytes", "here", "main", "32"
+    ));
+    for (contestant, times) in chosen.iter().zip(times) {
+        let instructions = if has_valgrind { Some(instructions(contestant, &addr, args.requests)?) } else { None };
+        let (allocations, bytes) = allocations(contestant, &addr)?;
+        let instructions = instructions.map_or_else(|| "-".into(), |count| format!("{count:.0}"));
+        let times: Vec<String> =
+            times.iter().map(|time| time.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"))).collect();
+        print(&format!(
+            "{:<20} {instructions:>12} {allocations:>8.1} {bytes:>8.0}   {:>6} {:>6} {:>6}",
+            contestant.name, times[0], times[1], times[2]
+        ));
+    }
+    Ok(())
+}
+
+/// Instructions of one request.
+fn instructions(contestant: &Contestant, addr: &str, requests: u64) -> Result<f64, String> {
+    let more = counted(contestant.name, addr, 2 * requests)?;
+    let fewer = counted(contestant.name, addr, requests)?;
+    Ok(float(more.saturating_sub(fewer)) / float(requests))
+}
+
+/// All instructions of a process that does so many requests.
+fn counted(name: &str, addr: &str, requests: u64) -> Result<u64, String> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(this)
-        .args(["--turns", &turns.to_string(), "--run", addr, case])
+        .args(["--run", name, addr, &requests.to_string()])
         .output()
-        .map_err(|error| format!("cannot run valgrind: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let collected = text.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
-    collected.filter(|_| output.status.success()).ok_or_else(|| format!("valgrind did not count: {text}"))
+        .map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let count = said.split_once("Collected : ").and_then(|(_, count)| count.split_whitespace().next()?.parse().ok());
+    count.filter(|_| output.status.success()).ok_or_else(|| format!("{name} under valgrind: {said}"))
+}
+
+/// Allocations and bytes of one request.
+fn allocations(contestant: &Contestant, addr: &str) -> Result<(f64, f64), String> {
+    const FEW: u64 = 100;
+    let of = |requests| {
+        let before = Allocated::by(Side::Client);
+        contestant.run(addr, requests).map(|()| Allocated::by(Side::Client) - before)
+    };
+    let (fewer, more) = (of(FEW)?, of(2 * FEW)?);
+    let each = more - fewer;
+    Ok((float(each.count) / float(FEW), float(each.bytes) / float(FEW)))
+}
+
+/// For each client the three ratios to bare hyper, each the median over the rounds of the ratio in that round.
+fn measure_times(chosen: &[Contestant], addr: &str, rounds: usize) -> Result<Vec<[Option<f64>; 3]>, String> {
+    let hyper = clients::find("hyper")?;
+    let mut ratios = vec![[const { Vec::new() }; 3]; chosen.len()];
+    for _ in 0..rounds {
+        for way in 0..3 {
+            for (contestant, ratios) in chosen.iter().zip(&mut ratios) {
+                // Side by side with its measure, so that both meet the same neighbours.
+                let (Some(base), Some(time)) = (timed(&hyper, way, addr)?, timed(contestant, way, addr)?) else {
+                    continue;
+                };
+                ratios[way].push(time.as_secs_f64() / base.as_secs_f64());
+            }
+        }
+    }
+    Ok(ratios.into_iter().map(|ways| ways.map(median)).collect())
+}
+
+fn timed(contestant: &Contestant, way: usize, addr: &str) -> Result<Option<Duration>, String> {
+    const REQUESTS: u64 = 1000;
+    let started = Instant::now();
+    let done = match way {
+        0 => contestant.run(addr, REQUESTS).map(|()| true),
+        1 => contestant.run_from_main(addr, REQUESTS),
+        _ => contestant.run_many(addr, REQUESTS, 32),
+    }?;
+    Ok(done.then(|| started.elapsed()))
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
 }
 
 #[expect(clippy::print_stdout, reason = "printing is what this program is for")]

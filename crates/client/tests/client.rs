@@ -177,8 +177,11 @@ async fn the_time_limit_covers_the_body() {
     let error = response.body_mut().chunk().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
     assert_eq!(error.to_string(), format!("GET http://{addr}/: the body did not end within the time limit of 500ms"));
-    assert_eq!(client.transport().stats().in_use, 0);
     assert!(response.body_mut().chunk().await.is_none());
+    // The transport reads on for a moment, in case the end is near, and closes the connection then.
+    while client.transport().stats().in_use > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

@@ -1,43 +1,52 @@
 //! The response's body, which owns the connection until its end.
 
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use roundtrip_h1::{Decoded, Decoder, DecoderLimits, Framing};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::task::JoinHandle;
 
-use crate::shared::Lease;
+use crate::conn::{Cut, Rest};
+use crate::drain::{drain, finish};
+use crate::pool::CloseReason;
+use crate::prepare::Prepared;
+use crate::shared::{Lease, now};
+use crate::timers::{Deadline, Timers};
 
 /// A body that is still (partly) in the socket.
 ///
 /// At the last byte the connection goes back to the pool, before that byte is handed out: whoever has seen the end of a body
-/// finds its connection idle. Dropped early, it closes the connection, unless the rest is in the buffer already.
+/// finds its connection idle. Dropped early, it brings the connection to its end in the background if that is near, and else closes it.
 pub(crate) struct ConnBody {
     /// `None` once the body has ended, well or badly.
-    lease: Option<Lease>,
+    exchange: Option<Ending>,
     decoder: Decoder,
-    /// Whether the connection may carry another request after the end.
-    reusable: bool,
-    /// Keeps the rest of the upload going.
-    _upload: Option<UploadTask>,
     got: u64,
     total: Option<u64>,
+    timers: Timers,
+    gap_limit: Option<Duration>,
+    /// When the next bytes are due; set while they are waited for.
+    gap: Option<Deadline>,
+    /// Where to note the end, for those who asked.
+    ended_at: Option<Arc<OnceLock<Instant>>>,
     method: Method,
     uri: Uri,
 }
 
-/// The task that sends what was left of the request when the response came. Dropping this stops it and closes its half.
-pub(crate) struct UploadTask(pub(crate) JoinHandle<OwnedWriteHalf>);
-
-impl Drop for UploadTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// An exchange whose response's head has come.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) lease: Lease,
+    /// Whether the connection may carry another request after the end.
+    pub(crate) reusable: bool,
+    /// The rest of the upload, which goes on meanwhile.
+    pub(crate) rest: Option<Rest>,
 }
 
 /// Least and most space to read into at once.
@@ -47,34 +56,47 @@ const READ_MOST: usize = 64 << 10;
 impl ConnBody {
     /// The body that follows a head framed so. One that is complete already gives its connection back here.
     pub(crate) fn start(
-        mut lease: Lease,
+        mut exchange: Ending,
         framing: Framing,
-        reusable: bool,
-        upload: Option<UploadTask>,
-        method: &Method,
-        uri: &Uri,
+        request: &Prepared<'_>,
+        timers: Timers,
+        ended_at: Option<Arc<OnceLock<Instant>>>,
     ) -> Body {
         let mut decoder = Decoder::new(framing, DecoderLimits::default());
+        let end = |exchange| {
+            finish(exchange);
+            note(ended_at.as_ref());
+        };
         if decoder.is_done() {
-            finish(lease, reusable);
+            end(exchange);
             return Body::empty();
         }
         let total = decoder.remaining_hint();
-        let buffered = lease.conn().buf.len() as u64;
+        let buffered = exchange.lease.conn().buf.len() as u64;
         if total.is_some_and(|total| total <= buffered)
-            && let Ok(Decoded::Data(data)) = decoder.decode(&mut lease.conn_mut().buf)
+            && let Ok(Decoded::Data(data)) = decoder.decode(&mut exchange.lease.conn_mut().buf)
         {
-            finish(lease, reusable);
+            end(exchange);
             return Body::full(data);
         }
-        let (method, uri) = (method.clone(), uri.clone());
-        Body::new(ConnBody { lease: Some(lease), decoder, reusable, _upload: upload, got: 0, total, method, uri })
+        Body::new(ConnBody {
+            exchange: Some(exchange),
+            decoder,
+            got: 0,
+            total,
+            timers,
+            gap_limit: request.body_gap_timeout(),
+            gap: None,
+            ended_at,
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+        })
     }
 
     /// Takes the next piece out of the buffer; at the end the connection goes back.
     fn decode(&mut self) -> Poll<Option<Result<Frame<Bytes>>>> {
-        let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
-        let frame = match self.decoder.decode(&mut lease.conn_mut().buf) {
+        let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
+        let frame = match self.decoder.decode(&mut exchange.lease.conn_mut().buf) {
             Ok(Decoded::NeedMore) => return Poll::Pending,
             Ok(Decoded::Data(data)) => {
                 self.got += data.len() as u64;
@@ -88,45 +110,87 @@ impl ConnBody {
             }
         };
         if self.decoder.is_done()
-            && let Some(lease) = self.lease.take()
+            && let Some(exchange) = self.exchange.take()
         {
-            finish(lease, self.reusable);
+            finish(exchange);
+            note(self.ended_at.as_ref());
         }
         Poll::Ready(frame)
     }
 
     /// The connection ended.
-    fn ended(&mut self, cause: Option<std::io::Error>) -> Option<Result<Frame<Bytes>>> {
+    fn ended(&mut self, cause: Option<io::Error>) -> Option<Result<Frame<Bytes>>> {
         let clean = cause.is_none() && self.decoder.eof().is_ok();
         if clean {
-            self.lease = None;
+            if let Some(mut exchange) = self.exchange.take() {
+                exchange.lease.fate = CloseReason::NotPersistent;
+            }
+            note(self.ended_at.as_ref());
             return None;
         }
-        let so_far = match self.total {
-            Some(total) => format!("{} of {total} bytes", self.got),
-            None => format!("{} bytes, and more were to come", self.got),
+        let so_far = self.so_far();
+        let error = match cause {
+            Some(cause) if Cut::is(&cause) => Error::new(
+                ErrorKind::Canceled,
+                format!("the transport was shut down in the middle of the body, after {so_far}"),
+            ),
+            None => Error::new(
+                ErrorKind::ConnectionLost,
+                format!("the server closed the connection in the middle of the body, after {so_far}"),
+            ),
+            Some(cause) => Error::new(
+                ErrorKind::ConnectionLost,
+                format!("the connection broke in the middle of the body, after {so_far}"),
+            )
+            .with_cause(cause),
         };
-        let message = match &cause {
-            None => format!("the server closed the connection in the middle of the body, after {so_far}"),
-            Some(_) => format!("the connection broke in the middle of the body, after {so_far}"),
-        };
-        let mut error = Error::new(ErrorKind::ConnectionLost, message);
-        if let Some(cause) = cause {
-            error = error.with_cause(cause);
-        }
         Some(Err(self.fail(error)))
     }
 
+    fn so_far(&self) -> String {
+        match self.total {
+            Some(total) => format!("{} of {total} bytes", self.got),
+            None => format!("{} bytes, and more were to come", self.got),
+        }
+    }
+
     fn fail(&mut self, error: Error) -> Error {
-        self.lease = None;
+        if let Some(mut exchange) = self.exchange.take() {
+            exchange.lease.fate = CloseReason::Failed;
+        }
         error.with_phase(Phase::Body).with_sent(true).with_request(&self.method, &self.uri)
+    }
+
+    /// Waits for bytes, no longer than the limits allow.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<io::Result<usize>>>> {
+        let room = self.decoder.remaining_hint().and_then(|left| usize::try_from(left).ok()).unwrap_or(READ_MOST);
+        let Some(exchange) = &mut self.exchange else { return Poll::Ready(Ok(None)) };
+        match exchange.lease.conn_mut().poll_fill(room.clamp(READ_LEAST, READ_MOST), cx) {
+            Poll::Ready(read) => {
+                self.gap = None;
+                return Poll::Ready(Ok(Some(read)));
+            }
+            Poll::Pending if self.gap.is_none() => self.gap = Deadline::new(self.gap_limit, "body_gap_timeout"),
+            Poll::Pending => {}
+        }
+        self.timers.poll(self.gap, cx).map(|due| {
+            let what = if self.gap.is_some_and(|gap| gap.is(due)) {
+                "the server sent nothing more of the body"
+            } else {
+                "the body did not end"
+            };
+            let so_far = self.so_far();
+            let error = due.error(what, Phase::Body).with_facts(format!("after {so_far}"));
+            Err(self.fail(error))
+        })
     }
 }
 
-fn finish(lease: Lease, reusable: bool) {
-    // Bytes behind the end answer nothing that was asked: the connection cannot be trusted (RFC 9112, section 9.2).
-    if reusable && lease.conn().buf.is_empty() {
-        lease.give_back();
+/// Notes that the body has ended now.
+fn note(ended_at: Option<&Arc<OnceLock<Instant>>>) {
+    if let Some(ended_at) = ended_at {
+        // Only the end sets it, and there is one.
+        let _ = ended_at.set(now());
     }
 }
 
@@ -139,18 +203,19 @@ impl HttpBody for ConnBody {
             if let Poll::Ready(frame) = self.decode() {
                 return Poll::Ready(frame);
             }
-            let room = self.decoder.remaining_hint().and_then(|left| usize::try_from(left).ok()).unwrap_or(READ_MOST);
-            let Some(lease) = &mut self.lease else { return Poll::Ready(None) };
-            match ready!(lease.conn_mut().poll_fill(room.clamp(READ_LEAST, READ_MOST), cx)) {
-                Ok(0) => return Poll::Ready(self.ended(None)),
-                Ok(_) => {}
-                Err(cause) => return Poll::Ready(self.ended(Some(cause))),
+            match self.poll_fill(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Ok(None)) => return Poll::Ready(None),
+                Poll::Ready(Ok(Some(Ok(0)))) => return Poll::Ready(self.ended(None)),
+                Poll::Ready(Ok(Some(Ok(_)))) => {}
+                Poll::Ready(Ok(Some(Err(cause)))) => return Poll::Ready(self.ended(Some(cause))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lease.is_none()
+        self.exchange.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -161,6 +226,10 @@ impl HttpBody for ConnBody {
 impl Drop for ConnBody {
     fn drop(&mut self) {
         // Each step takes something out of the buffer, so this ends.
-        while self.lease.is_some() && matches!(self.decode(), Poll::Ready(Some(Ok(_)))) {}
+        while self.exchange.is_some() && matches!(self.decode(), Poll::Ready(Some(Ok(_)))) {}
+        if let Some(exchange) = self.exchange.take() {
+            let decoder = std::mem::replace(&mut self.decoder, Decoder::new(Framing::None, DecoderLimits::default()));
+            drain(exchange, decoder, self.total);
+        }
     }
 }

@@ -20,17 +20,47 @@
 
 #![forbid(unsafe_code)]
 
-mod body;
+// for the program
 mod config;
+mod events;
+mod timings;
+mod transport;
+mod upgrade;
+
+// one request
+mod acquire;
+mod body;
 mod conn;
-mod dial;
+#[allow(dead_code)] // the transport does not decode yet
+mod decode;
+mod drain;
+mod prepare;
+mod timers;
+
+// what they share
 mod key;
 mod pool;
-mod prepare;
 mod shared;
-mod transport;
+mod sweeper;
 
-pub use config::TransportConfig;
-pub use pool::PoolStats;
-pub use roundtrip_types::RoundTripper;
-pub use transport::Transport;
+// reaching a server
+#[allow(dead_code, unused_imports)] // not all of it is used yet
+mod net;
+
+pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use decode::{ContentCoding, Uncompressed};
+pub use events::{Connected, Events, GotConn};
+#[cfg(feature = "hickory")]
+pub use net::HickoryResolver;
+#[cfg(feature = "tls")]
+pub use net::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
+pub use net::{
+    ConnInfo, ConnectConfig, Connection, Dial, DialFuture, Dialer, DnsCacheConfig, Handshake, HandshakeFuture,
+    HandshakeRequest, Io, PeerAddr, Proxy, ProxyConfig, ProxyEnv, ProxyKind, Resolve, ResolveFuture, Resolver, Scheme,
+    SystemResolver, Target, TcpConfig, TlsConfig, TlsError, TlsInfo, TlsProblem,
+};
+pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
+pub use roundtrip_types::{Error, RoundTripper};
+pub use timings::Timings;
+pub use transport::{ShutdownReport, Transport};
+pub use upgrade::Upgraded;

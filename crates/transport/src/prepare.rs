@@ -1,34 +1,50 @@
 //! Checking a request before anything is opened for it, and its head on the wire.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
-use http::request::Parts;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 
+use crate::config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+use crate::events::Events;
 use crate::key::{Key, KeyError};
 
-/// A request that can be sent: checked, and with all that its head needs.
+/// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    parts: Parts,
+pub(crate) struct Prepared<'a> {
+    /// Where the caller keeps it, since moving it about cost a tenth of a small exchange.
+    req: &'a mut Request,
     framing: Framing,
     key: Key,
     wants_close: bool,
+    upgrades: bool,
+    config: Arc<TransportConfig>,
+    /// What it does otherwise. Rare, so boxed.
+    options: Option<Box<RequestOptions>>,
 }
 
-impl Prepared {
-    /// Checks `req`. `close` asks the server to close the connection after the response.
-    pub(crate) fn new(req: Request, close: bool) -> Result<(Self, Body)> {
-        let (mut parts, body) = req.into_parts();
-        let checked = check(&parts).and_then(|key| Ok((key, framing(&parts, &body)?)));
-        let (key, framing) = checked.map_err(|error| error.with_request(&parts.method, &parts.uri))?;
-        if close {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+impl<'a> Prepared<'a> {
+    /// Checks `req`.
+    pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
+        let key = key_of(req.uri())?;
+        let framing = framing(req.headers(), req.body())?;
+        let extensions = req.extensions_mut();
+        let options = if extensions.is_empty() { None } else { extensions.remove().map(Box::new) };
+        if config.disable_keep_alives {
+            req.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let wants_close = wants_close(&parts.headers);
-        Ok((Prepared { parts, framing, key, wants_close }, body))
+        let wants_close = wants_close(req.headers());
+        // Noted now: the fields are given away before the answer is understood.
+        let upgrades = req.headers().contains_key(UPGRADE);
+        Ok(Prepared { req, framing, key, wants_close, upgrades, config, options })
+    }
+
+    pub(crate) fn take_body(&mut self) -> Body {
+        std::mem::take(self.req.body_mut())
     }
 
     pub(crate) fn key(&self) -> &Key {
@@ -36,24 +52,38 @@ impl Prepared {
     }
 
     pub(crate) fn method(&self) -> &Method {
-        &self.parts.method
+        self.req.method()
     }
 
     pub(crate) fn uri(&self) -> &http::Uri {
-        &self.parts.uri
+        self.req.uri()
     }
 
     pub(crate) fn body_framing(&self) -> Framing {
         self.framing
     }
 
+    /// The body turned out to be empty.
+    pub(crate) fn without_body(&mut self) {
+        self.framing = Framing::None;
+    }
+
+    /// Whether a body of unknown length may well be empty, since requests with this method seldom have one. An empty one must not be
+    /// announced as chunked: there are servers that refuse such requests (Go: `transferWriter.shouldSendChunkedRequestBody`).
+    pub(crate) fn may_lack_body(&self) -> bool {
+        self.framing == Framing::Chunked
+            && matches!(self.req.method().as_str(), "GET" | "HEAD" | "DELETE" | "OPTIONS" | "PROPFIND" | "SEARCH")
+            && !self.says_expect()
+    }
+
     /// Whether the request may be sent again although the server may have seen it: its method is safe, or its author gave it a
-    /// key by which the server tells repetitions (Go: `Request.isReplayable`).
+    /// key by which the server tells repetitions (Go: `Request.isReplayable`), or says so.
     pub(crate) fn is_replayable(&self) -> bool {
         let safe = [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE];
-        safe.contains(&self.parts.method)
-            || self.parts.headers.contains_key("idempotency-key")
-            || self.parts.headers.contains_key("x-idempotency-key")
+        self.retry() == Retry::Always
+            || safe.contains(self.req.method())
+            || self.req.headers().contains_key("idempotency-key")
+            || self.req.headers().contains_key("x-idempotency-key")
     }
 
     /// Whether the request asks for the connection to be closed afterwards.
@@ -61,38 +91,137 @@ impl Prepared {
         self.wants_close
     }
 
+    /// Whether the request asks for another protocol (RFC 9110, section 7.8).
+    pub(crate) fn asks_upgrade(&self) -> bool {
+        self.upgrades
+    }
+
+    /// Whether the body waits for the server's word.
+    pub(crate) fn expects_continue(&self) -> bool {
+        self.framing != Framing::None
+            && self.framing != Framing::Length(0)
+            && self.expect_continue_timeout().is_some_and(|limit| !limit.is_zero())
+            && self.says_expect()
+    }
+
+    fn says_expect(&self) -> bool {
+        let expect = self.req.headers().get(EXPECT);
+        expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    // ---- the settings that hold for this request
+
+    fn limit(
+        &self,
+        own: fn(&RequestOptions) -> Option<Duration>,
+        general: fn(&TransportConfig) -> Option<Duration>,
+    ) -> Option<Duration> {
+        let own = self.options.as_ref().and_then(|options| own(options));
+        own.or_else(|| general(&self.config)).filter(|&limit| limit < Duration::MAX)
+    }
+
+    pub(crate) fn wait_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.wait_timeout, |general| general.wait_timeout)
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.connect_timeout, |general| general.connect_timeout)
+    }
+
+    pub(crate) fn response_header_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.response_header_timeout, |general| general.response_header_timeout)
+    }
+
+    pub(crate) fn body_gap_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.body_gap_timeout, |general| general.body_gap_timeout)
+    }
+
+    pub(crate) fn total_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.total_timeout, |general| general.total_timeout)
+    }
+
+    pub(crate) fn expect_continue_timeout(&self) -> Option<Duration> {
+        self.limit(|own| own.expect_continue_timeout, |general| general.expect_continue_timeout)
+    }
+
+    pub(crate) fn max_head_bytes(&self) -> usize {
+        let own = self.options.as_ref().and_then(|own| own.max_response_header_bytes);
+        own.unwrap_or(self.config.max_response_header_bytes)
+    }
+
+    pub(crate) fn max_head_fields(&self) -> usize {
+        let own = self.options.as_ref().and_then(|own| own.max_response_header_fields);
+        own.unwrap_or(self.config.max_response_header_fields)
+    }
+
+    pub(crate) fn reuse(&self) -> Reuse {
+        match &self.options {
+            _ if self.config.disable_keep_alives => Reuse::Never,
+            Some(own) => own.reuse,
+            None => Reuse::Pooled,
+        }
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.options.as_ref().map_or(Retry::Safe, |own| own.retry)
+    }
+
+    pub(crate) fn on_interim(&self) -> Option<&InterimHook> {
+        self.options.as_ref()?.on_interim.as_ref()
+    }
+
+    pub(crate) fn events(&self) -> Option<&Arc<dyn Events>> {
+        self.options.as_ref().and_then(|own| own.events.as_ref()).or(self.config.events.as_ref())
+    }
+
+    pub(crate) fn wants_timings(&self) -> bool {
+        self.options.as_ref().and_then(|own| own.timings).unwrap_or(self.config.timings)
+    }
+
     /// Gives the fields away, for their memory, once the request will not be sent again.
     pub(crate) fn take_headers(&mut self) -> HeaderMap {
-        std::mem::take(&mut self.parts.headers)
+        std::mem::take(self.req.headers_mut())
     }
 
     /// Appends the request's head to `out`.
     pub(crate) fn encode_head(&self, out: &mut Vec<u8>) -> Result<()> {
-        let target = self.parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        let host = match self.parts.headers.get(HOST) {
+        let host = match self.req.headers().get(HOST) {
             Some(host) => host.to_str().map_err(|_| invalid("the Host field is not visible ASCII"))?,
             None => self.key.host_field(),
         };
-        encode_request_head(out, self.method(), RequestTarget::Origin(target), host, &self.parts.headers, self.framing)
+        let with_port;
+        let target = if *self.req.method() == Method::CONNECT {
+            // RFC 9112, section 3.2.3: host and port, always both.
+            with_port = if has_port(host) { host.to_owned() } else { format!("{host}:{}", self.key.port()) };
+            RequestTarget::Authority(&with_port)
+        } else if *self.req.method() == Method::OPTIONS && self.req.uri().path() == "*" {
+            RequestTarget::Asterisk
+        } else {
+            RequestTarget::Origin(self.req.uri().path_and_query().map_or("/", |target| target.as_str()))
+        };
+        encode_request_head(out, self.method(), target, host, self.req.headers(), self.framing)
             .map_err(|error| invalid("the request cannot be written").with_cause(error))
     }
 }
 
-fn check(parts: &Parts) -> Result<Key> {
-    match parts.uri.scheme_str() {
+/// The host that a URL leads to.
+pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
+    match uri.scheme_str() {
         Some("http") => {}
         Some("https") => return Err(invalid("https is not supported yet: this transport speaks plain http only")),
         Some(other) => return Err(invalid(format!("unsupported scheme {other:?}"))),
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
     }
-    if parts.method == Method::CONNECT {
-        return Err(invalid("CONNECT is not supported yet"));
-    }
-    let authority = parts.uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
+    let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
     Key::http(authority.clone()).map_err(|error| match error {
         KeyError::NoHost => invalid("the URL has no host"),
         KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
     })
+}
+
+/// Whether a host is followed by a port; the colons of an IPv6 address stand in brackets.
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'))
 }
 
 fn wants_close(headers: &HeaderMap) -> bool {
@@ -103,8 +232,8 @@ fn wants_close(headers: &HeaderMap) -> bool {
 
 /// How the request's body goes onto the wire (RFC 9112, section 6.3): its own length if it knows it, else the one that the
 /// caller declares, else in chunks.
-fn framing(parts: &Parts, body: &Body) -> Result<Framing> {
-    let declared = match parts.headers.get(CONTENT_LENGTH) {
+fn framing(headers: &HeaderMap, body: &Body) -> Result<Framing> {
+    let declared = match headers.get(CONTENT_LENGTH) {
         Some(value) => {
             let length = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
             Some(length.ok_or_else(|| invalid(format!("the Content-Length {value:?} is not a number")))?)
@@ -135,7 +264,8 @@ mod tests {
     ) -> Result<String, String> {
         let req = build(http::Request::builder().uri("http://user:pw@h.test:8080/p?q=1")).body(body).unwrap();
         let mut out = Vec::new();
-        let (prepared, _) = Prepared::new(req, false).map_err(|error| error.to_string())?;
+        let mut req = req;
+        let prepared = Prepared::new(&mut req, Arc::default()).map_err(|error| error.to_string())?;
         prepared.encode_head(&mut out).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).unwrap())
     }
@@ -167,9 +297,10 @@ mod tests {
             ("gopher://h.test/", "GET gopher://h.test/: unsupported scheme \"gopher\""),
             ("http://h.test:99999/", "GET http://h.test:99999/: the port of the URL is not between 0 and 65535"),
         ] {
-            let req = http::Request::get(uri).body(Body::empty()).unwrap();
-            let error = Prepared::new(req, false).unwrap_err();
+            let mut req = http::Request::get(uri).body(Body::empty()).unwrap();
+            let error = Prepared::new(&mut req, Arc::default()).unwrap_err();
             assert_eq!((error.kind(), error.phase()), (ErrorKind::Request, Some(Phase::Prepare)));
+            let error = error.with_request(req.method(), req.uri());
             assert_eq!(error.to_string(), want);
         }
         let error = wire(|req| req.method("PUT").header("content-length", "5"), Body::from("four")).unwrap_err();
@@ -181,8 +312,8 @@ mod tests {
     #[test]
     fn connection_close_is_seen_in_any_list() {
         for (value, want) in [("close", true), ("keep-alive, Close", true), ("keep-alive", false), ("closed", false)] {
-            let req = http::Request::get("http://h/").header("connection", value).body(Body::empty()).unwrap();
-            assert_eq!(Prepared::new(req, false).unwrap().0.wants_close(), want, "{value}");
+            let mut req = http::Request::get("http://h/").header("connection", value).body(Body::empty()).unwrap();
+            assert_eq!(Prepared::new(&mut req, Arc::default()).unwrap().wants_close(), want, "{value}");
         }
     }
 }

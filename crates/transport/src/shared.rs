@@ -1,30 +1,54 @@
-//! What all clones of a transport and all its connections share: the pool behind its lock, spare buffers, and the sweeper.
+//! What all clones of a transport and all its connections share: the pool behind its lock, spare buffers, and the tasks.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::TransportConfig;
-use crate::conn::Conn;
+use crate::conn::{Conn, Watch};
+use crate::events::Events;
 use crate::key::Key;
-use crate::pool::{Limits, Pool, PoolStats};
+use crate::net::{Connector, Dialed};
+use crate::pool::{
+    Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Waited,
+    WaiterId,
+};
+use crate::sweeper::{Next, Signal, sweep};
+
+type Fx = Effects<Box<Conn>, Waker>;
 
 pub(crate) struct Shared {
-    pub(crate) config: TransportConfig,
+    pub(crate) config: ArcSwap<TransportConfig>,
     locked: Mutex<Locked>,
+    has_events: AtomicBool,
+    pub(crate) connector: Arc<Connector>,
+    signal: Arc<Signal>,
+    /// Told when a transport that was shut down has nothing open any more.
+    emptied: Notify,
 }
 
 struct Locked {
-    pool: Pool<Box<Conn>>,
+    pool: Pool<Box<Conn>, Waker>,
     /// Read buffers of connections that are not reading, so that idle ones have none.
     buffers: Vec<BytesMut>,
-    /// The task that closes expired connections. It starts when something becomes idle and looks again when that would expire,
-    /// so that a connection going back and forth does not start one each time.
+    /// The sweeper. It starts when something becomes idle and looks again when that would expire, so that a connection going back
+    /// and forth does not start one each time.
+    sweeping: bool,
     sweeper: Option<AbortHandle>,
+    /// The tasks of dials whose requests do not wait for them any more.
+    dials: HashMap<DialId, AbortHandle>,
+    /// By slot, to cut off those in use.
+    watches: Vec<Weak<Watch>>,
 }
 
 /// A connection in use, and the promise to account for it: given back with [`give_back`](Lease::give_back), or closed by being
@@ -32,9 +56,20 @@ struct Locked {
 pub(crate) struct Lease {
     /// `None` only while it is being given back.
     conn: Option<Box<Conn>>,
+    slot: Slot,
     shared: Arc<Shared>,
-    /// How long it had lain idle; `None` for a new one.
-    pub(crate) idle: Option<Duration>,
+    idle: Option<Idle>,
+    /// Whether it was opened for another request.
+    pub(crate) reused: bool,
+    /// What is said about it if it is closed.
+    pub(crate) fate: CloseReason,
+}
+
+/// What a request gets that asks for a connection.
+pub(crate) enum Checkout {
+    Lease(Lease),
+    Wait(WaiterId),
+    Refused(Refused),
 }
 
 /// Spare buffers to keep; beyond it they are freed.
@@ -45,87 +80,350 @@ const LARGEST_SPARE: usize = 16 << 10;
 
 impl Shared {
     pub(crate) fn new(config: TransportConfig) -> Arc<Self> {
-        let limits = Limits {
-            max_idle: config.max_idle_conns,
-            max_idle_per_host: config.max_idle_conns_per_host,
-            idle_timeout: config.idle_conn_timeout,
+        let locked = Locked {
+            pool: Pool::new(Limits::of(&config)),
+            buffers: Vec::new(),
+            sweeping: false,
+            sweeper: None,
+            dials: HashMap::new(),
+            watches: Vec::new(),
         };
-        let locked = Locked { pool: Pool::new(limits), buffers: Vec::new(), sweeper: None };
-        Arc::new(Shared { config, locked: Mutex::new(locked) })
+        Arc::new(Shared {
+            has_events: AtomicBool::new(config.events.is_some()),
+            connector: Arc::new(Connector::new(config.connect.clone(), None)),
+            config: ArcSwap::from_pointee(config),
+            locked: Mutex::new(locked),
+            signal: Arc::default(),
+            emptied: Notify::new(),
+        })
     }
 
-    /// An idle connection to `key` that still looks usable. Those that do not are closed on the way.
-    pub(crate) fn checkout(self: &Arc<Self>, key: &Key) -> Option<Lease> {
+    // ---- for requests
+
+    /// An idle connection to `key` that still looks usable, or a place in the queue. Those that turn out to be dead are closed on the
+    /// way.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool) -> Checkout {
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        let mut acquired = locked.pool.acquire(key, reuse, now(), &mut fx);
         loop {
-            // Filled under the lock, dropped after it: closing sockets is a system call.
-            let mut expired = Vec::new();
-            let mut locked = self.lock();
-            let taken = locked.pool.take(key, now(), &mut expired);
-            let buffer = taken.is_some().then(|| locked.buffers.pop()).flatten();
+            let buffer = matches!(acquired, Acquired::Conn(_)).then(|| locked.buffers.pop()).flatten();
             drop(locked);
-            drop(expired);
-            let mut taken = taken?;
-            taken.conn.buf = buffer.unwrap_or_default();
-            let lease = Lease { conn: Some(taken.conn), shared: Arc::clone(self), idle: Some(taken.idle) };
-            if lease.conn().is_quiet() {
-                return Some(lease);
+            self.carry_out(std::mem::take(&mut fx));
+            let taken = match acquired {
+                Acquired::Conn(taken) => taken,
+                Acquired::Wait(waiter) => return Checkout::Wait(waiter),
+                Acquired::Refused(refused) => return Checkout::Refused(refused),
+            };
+            let mut lease = self.lease(taken, buffer);
+            if lease.conn_mut().is_usable() {
+                return Checkout::Lease(lease);
             }
+            lease.fate = CloseReason::ClosedByPeer;
+            drop(lease);
+            locked = self.lock();
+            acquired = locked.pool.acquire(key, reuse, now(), &mut fx);
         }
     }
 
-    /// Takes a newly opened connection into account.
-    pub(crate) fn opened(self: &Arc<Self>, key: &Key, stream: TcpStream, peer: std::net::SocketAddr) -> Lease {
+    /// As [`checkout`](Self::checkout), first in the queue: for a waiter that was handed a connection which had died.
+    pub(crate) fn checkout_again(self: &Arc<Self>, key: &Key) -> Checkout {
+        let mut fx = Fx::default();
+        let acquired = self.lock().pool.acquire_again(key, now(), &mut fx);
+        self.carry_out(fx);
+        match acquired {
+            Acquired::Conn(taken) => Checkout::Lease(self.lease(taken, None)),
+            Acquired::Wait(waiter) => Checkout::Wait(waiter),
+            Acquired::Refused(refused) => Checkout::Refused(refused),
+        }
+    }
+
+    /// What there is for a waiter; if nothing, `waker` is woken when there is.
+    pub(crate) fn look(&self, waiter: &WaiterId, waker: &Waker) -> Waited {
         let mut locked = self.lock();
-        let id = locked.pool.opened(key.clone());
+        let found = locked.pool.look(waiter);
+        if found == Waited::Pending {
+            match locked.pool.waker(waiter) {
+                Some(known) => known.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+        found
+    }
+
+    /// The connection of a waiter that was served.
+    pub(crate) fn collect(self: &Arc<Self>, waiter: WaiterId) -> Option<Lease> {
+        let mut locked = self.lock();
+        let taken = locked.pool.collect(waiter)?;
         let buffer = locked.buffers.pop();
         drop(locked);
-        let mut conn = Conn::new(id, stream, peer, self.config.max_response_header_bytes);
-        conn.buf = buffer.unwrap_or_default();
-        Lease { conn: Some(Box::new(conn)), shared: Arc::clone(self), idle: None }
+        Some(self.lease(taken, buffer))
     }
+
+    pub(crate) fn give_up(&self, waiter: WaiterId) {
+        self.change(|pool, now, fx| pool.give_up(waiter, now, fx));
+    }
+
+    pub(crate) fn retried(&self, slot: Slot) {
+        self.lock().pool.retried(slot);
+    }
+
+    // ---- for dials
+
+    /// Allows a dial that no request asked for, if there is room.
+    pub(crate) fn dial_ahead(&self, key: &Key) -> Option<DialId> {
+        self.change(|pool, now, fx| pool.dial_ahead(key, now, fx))
+    }
+
+    /// Enters a connection that was opened. `by` is its owner, if that is who drives the dial and looks itself afterwards.
+    pub(crate) fn dialed(self: &Arc<Self>, dial: DialId, dialed: Dialed, by: Option<&WaiterId>) {
+        let config = self.config.load();
+        let watch = Watch::new(Arc::clone(&self.signal));
+        let mut conn = Box::new(Conn::new(dialed, Arc::clone(&watch)));
+        if by.is_none() {
+            // It may lie idle at once. If it is dead already, the mark stays, and whoever takes it looks again.
+            conn.arm();
+        }
+        let now = now();
+        let expires = config.max_conn_age.and_then(|age| now.checked_add(jittered(age, random_fraction())));
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        if let Some(waiter) = by {
+            // To be woken would mean to be polled again for nothing.
+            *locked.pool.waker(waiter) = None;
+        }
+        let Locked { pool, watches, dials, .. } = &mut *locked;
+        dials.remove(&dial);
+        let entered = |slot: Slot| {
+            watch.enter(slot);
+            conn.id = slot.id;
+            if watches.len() <= slot.index() {
+                watches.resize(slot.index() + 1, Weak::new());
+            }
+            watches[slot.index()] = Arc::downgrade(&watch);
+            conn
+        };
+        pool.dialed(dial, entered, expires, now, &mut fx);
+        let start = locked.sweeper_to_start();
+        drop(locked);
+        if watch.is_woken()
+            && let Some(slot) = watch.slot()
+        {
+            // It happened before the connection could say which it is.
+            self.signal.woken(slot);
+        }
+        self.carry_out(fx);
+        self.start_sweeper(start);
+    }
+
+    pub(crate) fn dial_failed(&self, dial: DialId) {
+        self.change_all(|locked, now, fx| {
+            locked.dials.remove(&dial);
+            locked.pool.dial_failed(dial, now, fx);
+        });
+    }
+
+    /// Whether a dial is to go on that its request stopped driving.
+    pub(crate) fn is_wanted(&self, dial: DialId) -> bool {
+        self.lock().pool.is_wanted(dial)
+    }
+
+    /// Remembers the task that drives a dial, to stop it when nobody wants it any more.
+    pub(crate) fn driven(&self, dial: DialId, task: AbortHandle) {
+        let mut locked = self.lock();
+        if task.is_finished() {
+            return;
+        }
+        if locked.pool.is_wanted(dial) {
+            locked.dials.insert(dial, task);
+        } else {
+            drop(locked);
+            task.abort();
+        }
+    }
+
+    // ---- for the program
 
     pub(crate) fn stats(&self) -> PoolStats {
         self.lock().pool.stats()
     }
 
+    pub(crate) fn stats_for(&self, key: &Key) -> PoolStats {
+        self.lock().pool.stats_for(key)
+    }
+
     pub(crate) fn close_idle(&self) {
-        let mut closed = Vec::new();
-        self.lock().pool.close_idle(&mut closed);
+        self.change(|pool, now, fx| pool.close_idle(now, fx));
     }
 
-    fn put(self: &Arc<Self>, mut conn: Box<Conn>) {
-        let buffer = conn.rest();
-        let mut closed = Vec::new();
+    pub(crate) fn evict(&self, key: &Key) {
+        self.change(|pool, now, fx| pool.evict(key, now, fx));
+    }
+
+    pub(crate) fn set_config(&self, config: TransportConfig) {
+        let limits = Limits::of(&config);
+        self.has_events.store(config.events.is_some(), Ordering::Relaxed);
+        self.config.store(Arc::new(config));
+        self.change(|pool, now, fx| pool.set_limits(limits, now, fx));
+    }
+
+    /// Refuses new work and closes what lies idle.
+    pub(crate) fn shut_down(&self) {
+        let sweeper = self.change_all(|locked, now, fx| {
+            locked.pool.shut_down(now, fx);
+            // None is started any more, since nothing becomes idle.
+            locked.sweeper.take()
+        });
+        if let Some(sweeper) = sweeper {
+            sweeper.abort();
+        }
+    }
+
+    /// Waits until nothing is open, after [`shut_down`](Self::shut_down).
+    pub(crate) async fn wait_empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().pool.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Cuts off what is in use.
+    pub(crate) fn cut(&self) {
+        let (watches, dials) = {
+            let mut locked = self.lock();
+            (std::mem::take(&mut locked.watches), std::mem::take(&mut locked.dials))
+        };
+        for watch in watches.iter().filter_map(Weak::upgrade) {
+            watch.cut();
+        }
+        for dial in dials.into_values() {
+            dial.abort();
+        }
+    }
+
+    // ---- for the sweeper
+
+    /// Closes what has died or expired.
+    pub(crate) fn sweep(self: &Arc<Self>) -> Next {
+        for slot in self.signal.take() {
+            let taken = self.lock().pool.take_out(slot);
+            if let Some(conn) = taken {
+                let mut lease = self.lease(Taken { slot, conn, idle: None, reused: true }, None);
+                if lease.conn_mut().arm() {
+                    // A false alarm. It goes back as it came.
+                    lease.lay_down();
+                } else {
+                    lease.fate = CloseReason::ClosedByPeer;
+                }
+            }
+        }
+        self.change_all(|locked, now, fx| {
+            locked.pool.sweep(now, fx);
+            let next = locked.next();
+            if next == Next::Done {
+                locked.sweeping = false;
+                locked.sweeper = None;
+                locked.buffers.clear();
+            }
+            next
+        })
+    }
+
+    pub(crate) fn sweeper_gone(&self) {
         let mut locked = self.lock();
-        locked.pool.put(conn.id, conn, now(), &mut closed);
-        locked.keep_buffer(buffer);
-        if locked.sweeper.is_none()
-            && let Some(first) = locked.pool.next_expiry()
-        {
+        locked.sweeping = false;
+        locked.sweeper = None;
+    }
+
+    // ---- inside
+
+    fn lease(self: &Arc<Self>, taken: Taken<Box<Conn>>, buffer: Option<BytesMut>) -> Lease {
+        let Taken { slot, mut conn, idle, reused } = taken;
+        conn.buf = buffer.unwrap_or_default();
+        Lease { conn: Some(conn), slot, shared: Arc::clone(self), idle, reused, fate: CloseReason::Abandoned }
+    }
+
+    /// Who listens to all that happens.
+    #[inline]
+    pub(crate) fn events(&self) -> Option<Arc<dyn Events>> {
+        // Relaxed: whoever sets it gives no promise about requests under way.
+        if self.has_events.load(Ordering::Relaxed) { self.config.load().events.clone() } else { None }
+    }
+
+    /// Takes a connection that was in use off the books.
+    fn close(&self, slot: Slot, reason: CloseReason, buffer: BytesMut) {
+        self.change_all(|locked, now, fx| {
+            locked.keep_buffer(buffer);
+            locked.pool.closed(slot, reason, now, fx);
+        });
+        if let Some(events) = self.events() {
+            events.conn_closed(slot.id, reason);
+        }
+    }
+
+    fn change<T>(&self, step: impl FnOnce(&mut Pool<Box<Conn>, Waker>, Instant, &mut Fx) -> T) -> T {
+        self.change_all(|locked, now, fx| step(&mut locked.pool, now, fx))
+    }
+
+    fn change_all<T>(&self, step: impl FnOnce(&mut Locked, Instant, &mut Fx) -> T) -> T {
+        let mut fx = Fx::default();
+        let now = now();
+        let result = step(&mut self.lock(), now, &mut fx);
+        self.carry_out(fx);
+        result
+    }
+
+    /// Does what a step of the pool asks for. Not under the lock: closing sockets is a system call, and whoever is woken may want it.
+    #[inline]
+    fn carry_out(&self, fx: Fx) {
+        // Most steps ask for nothing.
+        if !fx.is_empty() {
+            self.carry_out_all(fx);
+        }
+    }
+
+    #[cold]
+    fn carry_out_all(&self, fx: Fx) {
+        for effect in fx.into_ordered() {
+            match effect {
+                Effect::Close(slot, mut conn, reason) => {
+                    let buffer = conn.rest();
+                    drop(conn);
+                    self.lock().keep_buffer(buffer);
+                    if let Some(events) = self.events() {
+                        events.conn_closed(slot.id, reason);
+                    }
+                }
+                Effect::Wake(waker) => waker.wake(),
+                Effect::Abort(dial) => {
+                    let handle = self.lock().dials.remove(&dial);
+                    if let Some(handle) = handle {
+                        handle.abort();
+                    }
+                }
+                Effect::Emptied => self.emptied.notify_waiters(),
+            }
+        }
+    }
+
+    /// Starts the sweeper. Not under the lock: a runtime that is going away drops what it is given at once.
+    fn start_sweeper(self: &Arc<Self>, first: Option<Next>) {
+        let Some(first) = first else { return };
+        let task = sweep(Arc::downgrade(self), Arc::clone(&self.signal), first);
+        match Handle::try_current() {
+            Ok(runtime) => {
+                let handle = runtime.spawn(task).abort_handle();
+                let mut locked = self.lock();
+                if locked.sweeping {
+                    locked.sweeper = Some(handle);
+                }
+            }
             // Without a runtime nothing can wait; the next checkout looks at the age all the same.
-            let runtime = Handle::try_current().ok();
-            locked.sweeper = runtime.map(|runtime| runtime.spawn(sweep(Arc::downgrade(self), first)).abort_handle());
+            Err(_) => drop(task),
         }
-    }
-
-    fn forget(&self, conn: &mut Conn) {
-        let buffer = conn.rest();
-        let mut locked = self.lock();
-        locked.pool.closed(conn.id);
-        locked.keep_buffer(buffer);
-    }
-
-    /// Closes what has expired. Returns when to come again; with `None` the sweeper is done.
-    fn sweep(&self) -> Option<Instant> {
-        let mut expired = Vec::new();
-        let mut locked = self.lock();
-        locked.pool.sweep(now(), &mut expired);
-        let next = locked.pool.next_expiry();
-        if next.is_none() {
-            locked.sweeper = None;
-            locked.buffers.clear();
-        }
-        next
     }
 
     fn lock(&self) -> MutexGuard<'_, Locked> {
@@ -136,8 +434,9 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some(sweeper) = &self.lock().sweeper {
-            sweeper.abort();
+        let locked = self.locked.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for task in locked.sweeper.iter().chain(locked.dials.values()) {
+            task.abort();
         }
     }
 }
@@ -147,6 +446,24 @@ impl Locked {
         if self.buffers.len() < SPARE_BUFFERS && (1..=LARGEST_SPARE).contains(&buffer.capacity()) {
             self.buffers.push(buffer);
         }
+    }
+
+    /// When the sweeper has to look next.
+    fn next(&mut self) -> Next {
+        match self.pool.next_expiry() {
+            Some(at) => Next::At(at),
+            None if self.pool.has_idle() => Next::Told,
+            None => Next::Done,
+        }
+    }
+
+    /// When a sweeper that has to be started now would look first.
+    fn sweeper_to_start(&mut self) -> Option<Next> {
+        if self.sweeping || !self.pool.has_idle() {
+            return None;
+        }
+        self.sweeping = true;
+        Some(self.next())
     }
 }
 
@@ -159,54 +476,112 @@ impl Lease {
         self.conn.as_mut().expect("a lease has its connection until it is given back")
     }
 
+    /// How long it had lain idle when it was handed out; `None` if it had not.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle.map(Idle::duration)
+    }
+
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
     /// Gives the connection back for the next request. It must be between two messages.
     pub(crate) fn give_back(mut self) {
-        if let Some(mut conn) = self.conn.take() {
-            debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
-            conn.served += 1;
-            self.shared.put(conn);
+        let conn = self.conn_mut();
+        debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
+        conn.terms.served += 1;
+        if conn.arm() {
+            self.lay_down();
+        } else {
+            self.fate = CloseReason::ClosedByPeer;
         }
+    }
+
+    /// Puts an armed connection into the pool.
+    fn lay_down(mut self) {
+        let Some(mut conn) = self.conn.take() else { return };
+        let buffer = conn.rest();
+        let shared = Arc::clone(&self.shared);
+        if let Some(events) = shared.events() {
+            events.put_idle_conn(self.slot.id);
+        }
+        let mut fx = Fx::default();
+        let mut locked = shared.lock();
+        locked.keep_buffer(buffer);
+        // Looked at under the lock: later marks find the connection in the pool.
+        if conn.is_woken() {
+            drop(locked);
+            self.conn = Some(conn);
+            if self.conn_mut().arm() {
+                return self.lay_down();
+            }
+            self.fate = CloseReason::ClosedByPeer;
+            return;
+        }
+        let terms = conn.terms;
+        locked.pool.put(self.slot, conn, terms, now(), &mut fx);
+        let start = locked.sweeper_to_start();
+        drop(locked);
+        shared.carry_out(fx);
+        shared.start_sweeper(start);
+    }
+
+    /// Takes the connection out of the transport, for another protocol.
+    pub(crate) fn into_conn(mut self) -> Box<Conn> {
+        let conn = self.conn.take().expect("a lease has its connection until it is given back");
+        self.shared.close(self.slot, CloseReason::Upgraded, BytesMut::new());
+        conn
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(mut conn) = self.conn.take() {
-            self.shared.forget(&mut conn);
+            let buffer = conn.rest();
+            drop(conn);
+            self.shared.close(self.slot, self.fate, buffer);
         }
     }
 }
 
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").field("conn", &self.conn).field("idle", &self.idle).finish_non_exhaustive()
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("conn", &self.conn)
+            .field("idle", &self.idle)
+            .field("reused", &self.reused)
+            .finish_non_exhaustive()
     }
 }
 
-/// Closes expired connections when their time comes, until nothing lies idle. It keeps nothing alive.
-async fn sweep(shared: Weak<Shared>, first: Instant) {
-    let mut cut_short = OnDrop(Weak::clone(&shared));
-    let mut next = Some(first);
-    while let Some(at) = next {
-        tokio::time::sleep_until(at.into()).await;
-        next = shared.upgrade().and_then(|shared| shared.sweep());
-    }
-    // The last look has said so already, and there may be a successor by now.
-    cut_short.0 = Weak::new();
+/// `age`, up to 10 % shorter or longer, by a `fraction` between 0 and 1.
+fn jittered(age: Duration, fraction: f64) -> Duration {
+    age.checked_add(age / 10).map_or(age, |longest| longest - (age / 5).mul_f64(fraction))
 }
 
-/// Says that there is no sweeper any more when its runtime goes away, so that the next connection to become idle starts another.
-struct OnDrop(Weak<Shared>);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.lock().sweeper = None;
-        }
-    }
+/// Between 0 and 1, different each time.
+fn random_fraction() -> f64 {
+    let bits = RandomState::new().hash_one(0_u8) >> 32;
+    f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 /// The runtime's clock, which tests can pause.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_spread_by_a_tenth_either_way() {
+        let age = Duration::from_secs(100);
+        assert_eq!(jittered(age, 0.0), Duration::from_secs(110));
+        assert_eq!(jittered(age, 0.5), Duration::from_secs(100));
+        assert_eq!(jittered(age, 1.0), Duration::from_secs(90));
+        assert_eq!(jittered(Duration::MAX, 0.3), Duration::MAX);
+        let drawn: Vec<f64> = (0..100).map(|_| random_fraction()).collect();
+        assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)) && drawn[0] != drawn[1]);
+    }
 }

@@ -4,41 +4,76 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use roundtrip_types::{Body, Error, ErrorKind, Request, Response, Result, RoundTripFuture, RoundTripper};
+use http::Uri;
+use http_body::Body as _;
+use roundtrip_h1::Framing;
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripFuture, RoundTripper};
 
-use crate::body::{ConnBody, UploadTask};
-use crate::conn::{Answer, exchange};
-use crate::dial::dial;
+use crate::acquire::{Dialing, acquire};
+use crate::body::{ConnBody, Ending};
+use crate::config::{Retry, Reuse};
+use crate::conn::{Answer, Ledger, Rest, exchange};
+use crate::events::GotConn;
+use crate::key::Key;
+use crate::pool::CloseReason;
 use crate::prepare::Prepared;
-use crate::shared::{Lease, Shared};
+use crate::shared::{Lease, Shared, now};
+use crate::timers::Timers;
+use crate::timings::Timings;
+use crate::upgrade::Upgraded;
 use crate::{PoolStats, TransportConfig};
 
 /// Sends requests over pooled HTTP/1.1 connections: Go's `http.Transport`.
 ///
-/// A request takes the idle connection to its host that was used most recently, or opens one. The connection is busy until the
-/// response's body has been read to its end; then it lies idle, ready for the next request, until one of the limits of
-/// [`TransportConfig`] or the server closes it. So a sequence of requests uses one connection, and `n` requests at once use `n`.
+/// **Which connection**: a request takes the idle connection to its host that was used most recently. If there is none it waits in the
+/// queue of its host, first come, first served, and, as far as the limits allow, a connection is opened: whichever comes first serves it,
+/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end;
+/// then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the server closes it. So a sequence of
+/// requests uses one connection, and `n` requests at once use `n`.
 ///
-/// **What is repeated**: a server may close an idle connection at the moment in which it is taken up again. If then not one
-/// byte of an answer came, the request is sent once more on a new connection, provided that its body is in memory and it is
-/// GET, HEAD, OPTIONS or TRACE, or has an `Idempotency-Key` field, or nothing of it had been sent. (Go: `shouldRetryRequest`.)
+/// **What is repeated**: a server may close an idle connection at the moment in which it is taken up again. If then not one byte of an
+/// answer came, the request is sent again on another connection, provided that its body can be had again (it is in memory, or
+/// [`replayable`](Body::replayable)) and it is GET, HEAD, OPTIONS or TRACE, or has an `Idempotency-Key` or `X-Idempotency-Key` field, or
+/// nothing of it had been sent. On a connection that was opened for it a request is sent once. (Go: `shouldRetryRequest`.)
 ///
-/// **Shape**: cheap to clone; clones share the pool. It starts no task of its own, but for one that closes expired connections
-/// while some lie idle and that ends with the transport. It may be used from several runtimes.
+/// **What is given back**: at the end of a body its connection is in the pool before the end is reported. A body that is dropped early is
+/// read on in the background, up to 256 KiB and 50 ms, and then the connection is used again; beyond that it is closed.
+///
+/// **Shape**: cheap to clone; clones share the pool. It starts no task of its own, but for one that closes dead and expired connections
+/// while some lie idle, and that ends with the transport. It may be used from several runtimes, and it outlives them. When the last clone
+/// is dropped, idle connections are closed; responses that are still being read go on.
 ///
 /// # Errors
 /// See [`ErrorKind`]; each error is one line that names the request, the phase, the peer and the connection.
 ///
 /// # Cancel safety
-/// Dropping the future of [`round_trip`](RoundTripper::round_trip), or the response's body before its end, closes the
-/// connection that was in use. Nothing else is affected.
+/// Dropping the future of [`round_trip`](RoundTripper::round_trip) while it waits for a connection leaves its place to the next, and a
+/// connection that was being opened for it goes to the next or to the pool. Dropped later, it closes the connection that was in use.
+/// Nothing else is affected.
 ///
 /// # Examples
 /// See the [crate's documentation](crate).
 #[derive(Clone)]
 pub struct Transport {
+    owner: Arc<Owner>,
+}
+
+/// Closes the pool when the last transport that shares it is gone.
+struct Owner {
     shared: Arc<Shared>,
+}
+
+/// What [`Transport::shutdown`] found and did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections that were in use when it began, and came to their end by themselves.
+    pub finished: usize,
+    /// Connections that were cut off because time ran out. Those who read from them get an error of kind
+    /// [`Canceled`](ErrorKind::Canceled).
+    pub cut: usize,
 }
 
 impl Transport {
@@ -51,98 +86,275 @@ impl Transport {
     /// A transport with settings of your own.
     #[must_use]
     pub fn with_config(config: TransportConfig) -> Self {
-        Transport { shared: Shared::new(config) }
+        Transport { owner: Arc::new(Owner { shared: Shared::new(config) }) }
     }
 
-    /// The settings.
+    /// The settings that are in force now.
     #[must_use]
-    pub fn config(&self) -> &TransportConfig {
-        &self.shared.config
+    pub fn config(&self) -> Arc<TransportConfig> {
+        self.shared().config.load_full()
+    }
+
+    /// Changes settings while the transport is in use.
+    ///
+    /// Limits hold at once: idle connections above them are closed, those in use when they come back, and requests that wait get what a
+    /// raised limit allows. Everything else holds for requests that begin afterwards. Of two updates at the same moment one may be lost.
+    pub fn update(&self, change: impl FnOnce(&mut TransportConfig)) {
+        let mut config = TransportConfig::clone(&self.config());
+        change(&mut config);
+        self.shared().set_config(config);
     }
 
     /// What the pool holds now and has done so far.
     #[must_use]
     pub fn stats(&self) -> PoolStats {
-        self.shared.stats()
+        self.shared().stats()
     }
 
-    /// Closes the connections that lie idle now: Go's `CloseIdleConnections`. Those in use go on and may become idle again.
+    /// What the pool holds for the host of `uri` now, and has done so far; all zero for a host that it does not know.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`] if `uri` has no scheme and host that the transport could send to.
+    pub fn stats_for(&self, uri: &Uri) -> Result<PoolStats> {
+        Ok(self.shared().stats_for(&key_of(uri)?))
+    }
+
+    /// Closes the connections that lie idle now, and gives up those being opened that no request waits for: Go's
+    /// `CloseIdleConnections`. Those in use go on; when they come back they are closed too, unless another request was made meanwhile.
     pub fn close_idle_connections(&self) {
-        self.shared.close_idle();
+        self.shared().close_idle();
     }
 
-    async fn send(&self, request: &mut Prepared, mut body: Body) -> Result<Response> {
+    /// Closes the idle connections to the host of `uri`, and those in use when they come back: for a server that is known to have moved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`] if `uri` has no scheme and host that the transport could send to.
+    pub fn evict(&self, uri: &Uri) -> Result<()> {
+        self.shared().evict(&key_of(uri)?);
+        Ok(())
+    }
+
+    /// Opens up to `n` connections to the host of `uri` ahead of the requests that will use them, all at once, and as many as the limits
+    /// allow. Returns how many were opened.
+    ///
+    /// # Errors
+    /// If none could be opened, why the first could not. [`ErrorKind::Request`] if `uri` has no scheme and host that the transport could
+    /// send to.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the connections that are still being opened.
+    pub async fn warm(&self, uri: &Uri, n: usize) -> Result<usize> {
+        let key = key_of(uri)?;
+        let config = self.config();
+        let mut dials = Vec::new();
+        while dials.len() < n
+            && let Some(id) = self.shared().dial_ahead(&key)
+        {
+            let dial = Dialing::new(self.shared(), &key, config.connect_timeout, config.events.clone(), id);
+            dials.push(Box::pin(dial.run()));
+        }
+        let (mut opened, mut failure) = (0, None);
+        // Polled together; a few futures, so each is looked at whenever one has something new.
+        poll_fn(|cx| {
+            dials.retain_mut(|dial| match dial.as_mut().poll(cx) {
+                Poll::Pending => true,
+                Poll::Ready(Ok(())) => {
+                    opened += 1;
+                    false
+                }
+                Poll::Ready(Err(error)) => {
+                    failure.get_or_insert(error);
+                    false
+                }
+            });
+            if dials.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        match failure {
+            Some(error) if opened == 0 => Err(error),
+            _ => Ok(opened),
+        }
+    }
+
+    /// Stops the transport for good: new requests and those that wait for a connection are refused with an error of kind
+    /// [`Canceled`](ErrorKind::Canceled), idle connections are closed, and those in use may come to their end within `time`; then they are
+    /// cut off. Returns when all are accounted for.
+    ///
+    /// A response that nobody reads keeps its socket open until it is dropped; it counts as cut.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the transport stopped, without cutting anything off.
+    pub async fn shutdown(&self, time: Duration) -> ShutdownReport {
+        let shared = self.shared();
+        shared.shut_down();
+        let in_use = shared.stats().in_use;
+        if tokio::time::timeout(time, shared.wait_empty()).await.is_err() {
+            shared.cut();
+        }
+        let cut = shared.stats().in_use;
+        ShutdownReport { finished: in_use.saturating_sub(cut), cut }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.owner.shared
+    }
+
+    async fn send(&self, request: &mut Prepared<'_>) -> Result<Response> {
+        let mut body = request.take_body();
+        let mut timers = Timers::new(request.total_timeout());
+        let mut ledger = Ledger { on: request.wants_timings(), ..Ledger::default() };
+        let started = ledger.on.then(now);
+        if request.may_lack_body() && !body.is_end_stream() {
+            body = Box::pin(probe(request, body)).await?;
+        }
         let mut attempt = 1;
         loop {
-            let spare = body.try_clone();
-            let mut lease = self.connection(request, attempt == 1).await?;
-            let error = match exchange(lease.conn_mut(), request, body).await {
-                Ok(answer) => return Ok(self.respond(lease, answer, request)),
+            let asked = ledger.on.then(now);
+            let mut lease = acquire(self.shared(), request, &mut timers).await?;
+            let got_conn = ledger.on.then(now);
+            if let Some(events) = request.events() {
+                let (id, info) = (lease.conn().id, lease.conn().info.clone());
+                let conn = GotConn { id, info, reused: lease.reused, idle: lease.idle() };
+                events.got_conn(&request.key().to_string(), &conn);
+            }
+            // On a connection of its own nothing is repeated, so nothing need be kept for it.
+            let again = if lease.reused { body.replayer() } else { None };
+            let mut response = Response::default();
+            let exchange = exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body, &mut response);
+            let error = match exchange.await {
+                Ok(answer) => {
+                    let since = started.zip(asked).zip(got_conn);
+                    let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
+                    respond(lease, answer, request, timers, ledger, since, &mut response);
+                    return Ok(response);
+                }
                 Err(error) => error,
             };
-            // The server may have closed an idle connection just then. A new one cannot have that excuse, so there is at most
-            // one repetition.
-            match spare {
-                Some(spare) if may_repeat(&error, &lease, request) => body = spare,
+            lease.fate = CloseReason::Failed;
+            match again {
+                Some(again) if may_repeat(&error, &lease, request) => {
+                    self.shared().retried(lease.slot());
+                    if let Some(events) = request.events() {
+                        events.retry(attempt, &error);
+                    }
+                    body = again.body();
+                }
                 _ => return Err(with_facts(error, &lease, attempt)),
             }
             attempt += 1;
         }
     }
+}
 
-    async fn connection(&self, request: &Prepared, may_reuse: bool) -> Result<Lease> {
-        if may_reuse
-            && !self.shared.config.disable_keep_alives
-            && let Some(lease) = self.shared.checkout(request.key())
-        {
-            return Ok(lease);
+/// When the steps of a request happened, for those who asked.
+#[derive(Clone, Copy)]
+struct Since {
+    started: Instant,
+    asked: Instant,
+    got_conn: Instant,
+    attempt: u32,
+}
+
+/// The head has come: what becomes of the connection, and the rest of the response.
+fn respond(
+    mut lease: Lease,
+    answer: Answer,
+    request: &Prepared<'_>,
+    timers: Timers,
+    ledger: Ledger,
+    since: Option<Since>,
+    response: &mut Response,
+) {
+    let Answer { framing, keep_alive, unsent, upload_ok } = answer;
+    let reusable = upload_ok && keep_alive && request.reuse() != Reuse::Never && !request.wants_close();
+    let timings = since.map(|since| timings(&lease, &ledger, since));
+    let ended_at = timings.as_ref().map(|timings| Arc::clone(&timings.body_end));
+    if framing == Framing::Tunnel {
+        if let Some((stream, read_ahead, info)) = lease.into_conn().into_parts() {
+            Upgraded::new(stream, read_ahead, info).put(response);
         }
-        // Boxed, because it is rare and large: every request's future would have room for it.
-        let (stream, peer) = Box::pin(dial(request.key(), self.shared.config.connect_timeout)).await?;
-        Ok(self.shared.opened(request.key(), stream, peer))
+    } else {
+        let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
+        *response.body_mut() = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
     }
+    if let Some(timings) = timings {
+        response.extensions_mut().insert(timings);
+    }
+}
 
-    fn respond(&self, mut lease: Lease, answer: Answer, request: &Prepared) -> Response {
-        let Answer { head, framing, unsent, upload_ok } = answer;
-        let reusable =
-            upload_ok && !self.shared.config.disable_keep_alives && !request.wants_close() && head.keep_alive(framing);
-        let upload = unsent.and_then(|mut upload| {
-            let mut half = lease.conn_mut().take_write_half()?;
-            Some(UploadTask(tokio::spawn(async move {
-                // An error here is the server's choice to hear no more; what it says instead is in the response.
-                let _ = poll_fn(|cx| upload.poll_send(&mut half, &mut 0, cx)).await;
-                // Kept until the response has ended: dropping it now would look like hanging up.
-                half
-            })))
-        });
-        let body = ConnBody::start(lease, framing, reusable, upload, request.method(), request.uri());
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.version_mut() = head.version;
-        *response.headers_mut() = head.headers;
-        response
+#[cold]
+fn timings(lease: &Lease, ledger: &Ledger, since: Since) -> Timings {
+    let Since { started, asked, got_conn, attempt } = since;
+    let conn = lease.conn();
+    let head = now();
+    Timings {
+        started,
+        attempts: attempt,
+        conn: conn.id,
+        info: conn.info.clone(),
+        reused: lease.reused,
+        idle: lease.idle(),
+        dial: if lease.reused { Default::default() } else { conn.dial },
+        got_conn,
+        asked,
+        wrote: ledger.wrote,
+        first_byte: ledger.first_byte.unwrap_or(head),
+        head,
+        body_end: Arc::default(),
     }
 }
 
 /// Whether sending the request again cannot do harm and may help.
-fn may_repeat(error: &Error, lease: &Lease, request: &Prepared) -> bool {
+fn may_repeat(error: &Error, lease: &Lease, request: &Prepared<'_>) -> bool {
     let conn = lease.conn();
     error.kind() == ErrorKind::ConnectionLost
-        && lease.idle.is_some()
+        && lease.reused
         && conn.received == 0
+        && request.retry() != Retry::Never
         && (conn.sent == 0 || request.is_replayable())
 }
 
 #[cold]
 fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
     let conn = lease.conn();
-    let age = match lease.idle {
-        Some(idle) => format!("connection {} to {}, reused after {idle:.1?} idle", conn.id.0, conn.peer),
-        None => format!("new connection {} to {}", conn.id.0, conn.peer),
+    let (id, peer) = (conn.id, conn.info.peer());
+    let age = match (lease.reused, lease.idle()) {
+        (_, Some(idle)) => format!("{id} to {peer}, reused after {idle:.1?} idle"),
+        (true, None) => format!("{id} to {peer}, reused"),
+        (false, None) => format!("new {id} to {peer}"),
     };
     let repeated = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
     let sent = conn.sent > 0 || attempt > 1;
     error.with_sent(sent).with_facts(format!("{age}; {} B sent, {} B received{repeated}", conn.sent, conn.received))
+}
+
+/// How long a body of unknown length is given to turn out to be empty. Go: `probeRequestBody`.
+const PROBE_TIME: Duration = Duration::from_millis(200);
+
+/// Looks whether a body is empty; the request is then sent without one.
+async fn probe(request: &mut Prepared<'_>, mut body: Body) -> Result<Body> {
+    match tokio::time::timeout(PROBE_TIME, body.frame()).await {
+        Ok(None) => {
+            request.without_body();
+            Ok(Body::empty())
+        }
+        Ok(Some(Ok(first))) => Ok(body.with_first(first)),
+        Ok(Some(Err(error))) => {
+            Err(Error::new(ErrorKind::Body, "the request's body failed").with_cause(error).with_phase(Phase::Write))
+        }
+        // It takes its time, so it has something to say.
+        Err(_) => Ok(body),
+    }
+}
+
+fn key_of(uri: &Uri) -> Result<Key> {
+    crate::prepare::key_of(uri).map_err(|error| error.with_request(&http::Method::GET, uri))
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.shut_down();
+    }
 }
 
 impl Default for Transport {
@@ -152,17 +364,13 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    fn round_trip(&self, req: Request) -> impl Future<Output = Result<Response>> + Send {
-        // Checked here and used in place, so that the future holds the request once.
-        let mut prepared = Prepared::new(req, self.shared.config.disable_keep_alives);
-        async move {
-            let (request, body) = match &mut prepared {
-                Ok((request, body)) => (request, std::mem::take(body)),
-                Err(_) => return Err(prepared.expect_err("just seen to be an error")),
-            };
-            let sent = self.send(request, body).await;
-            sent.map_err(|error| error.with_request(request.method(), request.uri()))
-        }
+    async fn round_trip(&self, mut req: Request) -> Result<Response> {
+        // Used in place: the future holds the request once.
+        let sent = match Prepared::new(&mut req, self.config()) {
+            Ok(mut prepared) => self.send(&mut prepared).await,
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| error.with_request(req.method(), req.uri()))
     }
 }
 
@@ -184,6 +392,6 @@ impl tower_service::Service<Request> for Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("config", &self.shared.config).field("stats", &self.stats()).finish()
+        f.debug_struct("Transport").field("config", &self.config()).field("stats", &self.stats()).finish()
     }
 }

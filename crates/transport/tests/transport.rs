@@ -443,7 +443,7 @@ async fn connecting_ends_at_its_limit() {
         .await
         .unwrap_err();
     assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::Timeout, Some(Phase::Connect), false));
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: connect {addr}: not done within 3s"));
+    assert_eq!(error.to_string(), format!("GET http://{addr}/: connect {addr}: not done within 3s (connect_timeout)"));
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     TooLarge,
     /// A time limit ran out.
     Timeout,
+    /// Too much is going on already: a queue with a limit is full. Nothing was sent; later it may work.
+    Overloaded,
     /// The work was given up: the transport, the server or the producer of a body went away.
     Canceled,
     /// The request's own body failed while it was being read for sending.
@@ -76,6 +78,10 @@ pub enum Phase {
     Dns,
     /// Opening the connection.
     Connect,
+    /// Asking a proxy to let us through.
+    Proxy,
+    /// Securing the connection: the TLS handshake.
+    Tls,
     /// Sending the request's head and body.
     Write,
     /// Waiting for the response's head.
@@ -85,7 +91,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The phase in a word, as errors print it: `prepare`, `queue`, `dns`, `connect`, `write`, `wait`, `body`.
+    /// The phase in a word, as errors print it: `prepare`, `queue`, `dns`, `connect`, `proxy`, `tls`, `write`, `wait`,
+    /// `body`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +100,8 @@ impl Phase {
             Phase::Queue => "queue",
             Phase::Dns => "dns",
             Phase::Connect => "connect",
+            Phase::Proxy => "proxy",
+            Phase::Tls => "tls",
             Phase::Write => "write",
             Phase::Wait => "wait",
             Phase::Body => "body",

@@ -41,7 +41,7 @@ mod round_trip;
 mod route;
 
 pub use basic_auth::BasicAuth;
-pub use body::{Body, BodySender, BodyStream, SendError};
+pub use body::{Body, BodySender, BodyStream, Replayer, SendError};
 pub use cookie::{Cookie, CookieError, SameSite};
 pub use date::{HttpDate, HttpDateError};
 pub use error::{BoxError, Error, ErrorKind, Phase, Result};

@@ -2,47 +2,80 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::StatusCode;
 use roundtrip_h1::{Framing, HeadError, ResponseHead, response_framing};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
 use super::upload::{Upload, UploadError};
-use super::{Conn, Io};
+use super::{Conn, Cut, Half};
 use crate::prepare::Prepared;
+use crate::shared::now;
+use crate::timers::{Deadline, Timers};
 
-/// A response's head, and what is left of the request.
+/// What is known when a response's head has come, and what is left of the request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) head: ResponseHead,
     pub(crate) framing: Framing,
+    /// Whether the server keeps the connection.
+    pub(crate) keep_alive: bool,
     /// The upload, if the response came before its end.
-    pub(crate) unsent: Option<Upload>,
-    /// Whether all of the request went out without an error.
+    pub(crate) unsent: Option<Box<Upload>>,
+    /// Whether the connection can be used again, as far as the request goes: all of it went out, or is still going out.
     pub(crate) upload_ok: bool,
+}
+
+/// When the steps of an exchange happened, for those who asked to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) on: bool,
+    pub(crate) wrote: Option<Instant>,
+    pub(crate) first_byte: Option<Instant>,
 }
 
 /// Least space in the buffer before a read. Most heads with a small body fit.
 const READ_HEAD: usize = 4096;
 
-/// Sends a request and reads the head of its response, in the caller's task: the upload and the response are polled side by
+/// Sends a request and reads the head of its response into `response`, in the caller's task: the upload and the response are polled side by
 /// side, so that a server that answers early is heard.
 ///
 /// # Cancel safety
 /// Dropping the future leaves the connection in the middle of an exchange: it must be closed.
-pub(crate) async fn exchange(conn: &mut Conn, request: &mut Prepared, body: Body) -> Result<Answer> {
+pub(crate) async fn exchange(
+    conn: &mut Conn,
+    request: &mut Prepared<'_>,
+    timers: &mut Timers,
+    ledger: &mut Ledger,
+    body: Body,
+    response: &mut Response,
+) -> Result<Answer> {
     conn.sent = 0;
     conn.received = 0;
+    conn.limit_head(request.max_head_bytes(), request.max_head_fields());
     let mut out = std::mem::take(&mut conn.out);
     request.encode_head(&mut out)?;
-    let upload = Some(Upload::new(out, body, request.body_framing()));
-    let mut exchange = Exchange { request, upload, broken: None, answering: false, interim: 0 };
-    poll_fn(|cx| exchange.poll(conn, cx)).await
+    let held = request.expects_continue();
+    let mut exchange = Exchange {
+        upload: Some(Upload::new(out, body, request.body_framing(), held)),
+        request,
+        timers,
+        ledger,
+        broken: None,
+        answering: false,
+        interim: 0,
+        header: None,
+        expect: None,
+        told: false,
+    };
+    poll_fn(|cx| exchange.poll(conn, response, cx)).await
 }
 
-struct Exchange<'a> {
-    request: &'a mut Prepared,
+struct Exchange<'a, 'r> {
+    request: &'a mut Prepared<'r>,
+    timers: &'a mut Timers,
+    ledger: &'a mut Ledger,
     /// `None` once everything is sent, or nothing more can be.
     upload: Option<Upload>,
     /// Why nothing more can be sent. The server may have said why in a response, so that is looked for first.
@@ -51,77 +84,200 @@ struct Exchange<'a> {
     answering: bool,
     /// Bytes of interim responses so far.
     interim: usize,
+    /// When the response's head is due. It is known when the request has been sent.
+    header: Option<Deadline>,
+    /// Until when the body waits for the server's word. It is known when the head has been sent.
+    expect: Option<Deadline>,
+    /// Whether the listener was told that the head is out.
+    told: bool,
 }
 
-impl Exchange<'_> {
-    fn poll(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
-        self.poll_upload(conn, cx)?;
+impl Exchange<'_, '_> {
+    fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+        loop {
+            self.poll_upload(conn, cx)?;
+            match self.poll_head(conn, response, cx) {
+                Poll::Ready(done) => return Poll::Ready(done),
+                Poll::Pending => {}
+            }
+            // What is waited for now: the server's word to go on, or the head.
+            let own = self.expect.or(self.header);
+            match self.timers.poll(own, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(due) => self.due(due)?,
+            }
+        }
+    }
+
+    fn poll_head(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         loop {
             if !conn.buf.is_empty() {
                 if !std::mem::replace(&mut self.answering, true) {
-                    // The first bytes of an answer: the request is not sent again, and its fields' memory serves the response's.
-                    conn.parser.reuse_headers(self.request.take_headers());
+                    self.first_byte(conn);
                 }
                 match conn.parser.parse(&mut conn.buf) {
-                    Ok(Some(head)) if self.is_interim(&head, conn)? => continue,
-                    Ok(Some(head)) => return Poll::Ready(self.answer(head)),
+                    Ok(Some(head)) if self.is_interim(&head, conn)? => {
+                        // It may have released the body.
+                        self.poll_upload(conn, cx)?;
+                        continue;
+                    }
+                    Ok(Some(head)) => return Poll::Ready(self.answer(conn, head, response)),
                     Ok(None) => {}
                     Err(error) => return Poll::Ready(Err(malformed(error))),
                 }
             }
-            match ready!(conn.poll_fill(READ_HEAD, cx)) {
-                Ok(0) => return Poll::Ready(Err(self.lost(conn, None))),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(self.lost(conn, Some(error)))),
+            match conn.poll_fill(READ_HEAD, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.lost(conn, None))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.lost(conn, Some(error)))),
             }
         }
     }
 
     fn poll_upload(&mut self, conn: &mut Conn, cx: &mut Context<'_>) -> Result<()> {
-        let (Some(upload), Io::Whole(stream)) = (&mut self.upload, &mut conn.io) else { return Ok(()) };
+        let (Some(upload), Half::Whole(stream)) = (&mut self.upload, &mut conn.io) else { return Ok(()) };
         match upload.poll_send(stream, &mut conn.sent, cx) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => conn.out = self.upload.take().map(Upload::into_out).unwrap_or_default(),
-            Poll::Ready(Err(UploadError::Io(error))) => {
+            Poll::Pending => {
+                if upload.is_held() && self.expect.is_none() && upload.is_head_sent(conn.sent) {
+                    self.expect = Deadline::new(self.request.expect_continue_timeout(), "expect_continue_timeout");
+                    if let Some(events) = self.request.events() {
+                        events.wait_100_continue(conn.id);
+                    }
+                }
+                self.tell_head(conn);
+            }
+            Poll::Ready(Ok(())) => {
+                conn.out = upload.take_out();
                 self.upload = None;
+                self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
+                if self.ledger.on {
+                    self.ledger.wrote = Some(now());
+                }
+                self.tell_head(conn);
+                if let Some(events) = self.request.events() {
+                    events.wrote_request(conn.id, Ok(()));
+                }
+            }
+            Poll::Ready(Err(UploadError::Io(error))) => {
+                if let Some(events) = self.request.events() {
+                    events.wrote_request(conn.id, Err(&error.to_string()));
+                }
+                self.upload = None;
+                self.expect = None;
                 self.broken = Some(error);
+                self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
             }
             Poll::Ready(Err(UploadError::Body(error))) => return Err(*error),
         }
         Ok(())
     }
 
-    /// Whether this head is an interim response, which is skipped. Their bytes are bounded together (RFC 9110, section 15.2:
-    /// a client must be able to parse any number of them, and could otherwise be kept waiting for ever).
+    fn tell_head(&mut self, conn: &Conn) {
+        let Some(events) = self.request.events() else { return };
+        let out = self.upload.as_ref().is_none_or(|upload| upload.is_head_sent(conn.sent));
+        if out && !std::mem::replace(&mut self.told, true) {
+            events.wrote_headers(conn.id);
+        }
+    }
+
+    fn first_byte(&mut self, conn: &mut Conn) {
+        // The request is not sent again, so its fields' memory may serve the response's.
+        conn.parser.reuse_headers(self.request.take_headers());
+        if self.ledger.on {
+            self.ledger.first_byte = Some(now());
+        }
+        if let Some(events) = self.request.events() {
+            events.got_first_response_byte(conn.id);
+        }
+    }
+
+    /// A deadline has passed.
+    fn due(&mut self, due: Deadline) -> Result<()> {
+        if self.expect.take_if(|expect| expect.is(due)).is_some() {
+            // RFC 9110 section 10.1.1: a client does not wait for ever; the server may not know the expectation.
+            if let Some(upload) = &mut self.upload {
+                upload.release();
+            }
+            return Ok(());
+        }
+        let (what, phase) = match self.upload {
+            Some(_) => ("the request was not sent", Phase::Write),
+            None => ("the response's head did not come", Phase::Wait),
+        };
+        Err(due.error(what, phase))
+    }
+
+    /// Whether this head is an interim response, which is told to whoever asked, and else skipped. Their bytes are bounded together
+    /// (RFC 9110, section 15.2: a client must be able to parse any number of them, and could otherwise be kept waiting for ever).
     fn is_interim(&mut self, head: &ResponseHead, conn: &Conn) -> Result<bool> {
-        if !head.status.is_informational() {
+        if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(false);
         }
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            let message = "the server switched protocols (101) unasked";
-            return Err(Error::new(ErrorKind::Protocol, message).with_phase(Phase::Wait));
+        if head.status == StatusCode::CONTINUE {
+            self.expect = None;
+            if let Some(upload) = &mut self.upload {
+                upload.release();
+            }
         }
-        self.interim += head.head_bytes;
-        let limit = conn.max_head_bytes;
+        if let Some(events) = self.request.events() {
+            events.got_1xx_response(conn.id, head.status, &head.headers);
+        }
+        if let Some(hook) = self.request.on_interim() {
+            hook.call(head.status, &head.headers);
+            return Ok(true);
+        }
+        self.interim = self.interim.saturating_add(head.head_bytes);
+        let limit = conn.limits.max_head_bytes;
         if self.interim > limit {
             return Err(malformed(HeadError::TooLarge { limit }));
         }
         Ok(true)
     }
 
-    fn answer(&mut self, head: ResponseHead) -> Result<Answer> {
+    fn answer(&mut self, conn: &mut Conn, head: ResponseHead, response: &mut Response) -> Result<Answer> {
+        let limit = conn.limits.max_head_bytes;
+        if self.request.on_interim().is_none() && self.interim.saturating_add(head.head_bytes) > limit {
+            return Err(malformed(HeadError::TooLarge { limit }));
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !self.request.asks_upgrade() {
+            let message = "the server switched protocols (101) unasked";
+            return Err(Error::new(ErrorKind::Protocol, message).with_phase(Phase::Wait));
+        }
         let framing = response_framing(self.request.method(), &head).map_err(|error| {
             let wrong = Error::new(ErrorKind::Protocol, "the response's body has no certain end").with_cause(error);
             wrong.with_phase(Phase::Wait)
         })?;
-        let unsent = self.upload.take();
-        let upload_ok = unsent.is_none() && self.broken.is_none();
-        Ok(Answer { head, framing, unsent, upload_ok })
+        if conn.terms.served == 0 {
+            conn.heed(&head.headers);
+        }
+        let keep_alive = head.keep_alive(framing);
+        let mut unsent = self.upload.take().map(Box::new);
+        let mut upload_ok = self.broken.is_none();
+        if let Some(upload) = &mut unsent
+            && upload.is_held()
+        {
+            // The final answer came instead of `100 Continue`. The connection can only be used again if the body follows all the
+            // same, since the server may be waiting for it; if it is closed anyway, nobody wants the body (Go does the same).
+            if keep_alive && !self.request.wants_close() {
+                upload.release();
+            } else {
+                unsent = None;
+                upload_ok = false;
+            }
+        }
+        *response.status_mut() = head.status;
+        *response.version_mut() = head.version;
+        *response.headers_mut() = head.headers;
+        Ok(Answer { framing, keep_alive, unsent, upload_ok })
     }
 
     /// The connection ended before the response's head was complete.
     fn lost(&mut self, conn: &Conn, cause: Option<io::Error>) -> Error {
         let phase = if self.upload.is_some() || self.broken.is_some() { Phase::Write } else { Phase::Wait };
+        if cause.as_ref().is_some_and(Cut::is) {
+            return Error::new(ErrorKind::Canceled, "the transport was shut down").with_phase(phase);
+        }
         let message = match (conn.received, &cause, &self.broken) {
             (0, None, None) => "the server closed the connection without an answer",
             (0, ..) => "the connection broke before an answer came",

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: a socket, a buffer and a parser, owned by whoever uses it.
+//! One HTTP/1.1 connection: a stream, a buffer and a parser, owned by whoever uses it.
 //!
 //! A connection is in one of three hands. Idle, it lies in the pool. In an exchange, the request's future owns it
 //! ([`exchange`]). Then the response's body owns it until the body's end ([`crate::body`]). Nothing else ever touches it, so it
@@ -6,99 +6,173 @@
 
 mod exchange;
 mod upload;
+mod watch;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
-use roundtrip_h1::{Limits, ResponseParser};
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use roundtrip_h1::{KeepAliveHint, Limits, ResponseParser};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-pub(crate) use self::exchange::{Answer, exchange};
-use crate::pool::ConnId;
+pub(crate) use self::exchange::{Answer, Ledger, exchange};
+pub(crate) use self::upload::Rest;
+pub(crate) use self::watch::Watch;
+use crate::net::{ConnInfo, Dialed, ReadHalf, Stream, WriteHalf};
+use crate::pool::{ConnId, Terms};
+use crate::timings::DialTimes;
 
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) id: ConnId,
-    pub(crate) peer: SocketAddr,
-    /// Requests that were answered on it.
-    pub(crate) served: u64,
+    pub(crate) info: ConnInfo,
+    /// How long its making took.
+    pub(crate) dial: DialTimes,
+    pub(crate) terms: Terms,
     /// Bytes of the exchange in progress.
     pub(crate) sent: u64,
     pub(crate) received: u64,
     /// What was read and not yet understood. Borrowed from the transport while in use, without memory while idle.
     pub(crate) buf: BytesMut,
-    max_head_bytes: usize,
-    io: Io,
+    io: Half,
     parser: ResponseParser,
+    /// What the parser's limits are.
+    limits: Limits,
     /// The head to send; kept from request to request while it is small.
     out: Vec<u8>,
+    watch: Arc<Watch>,
+    /// The watch as the waker that is left at the socket.
+    idle_waker: Waker,
 }
 
+/// The stream, or what is left of it here.
 #[derive(Debug)]
-enum Io {
-    Whole(TcpStream),
+enum Half {
+    Whole(Stream),
     /// The writing half went to a task that outlives the response's head.
-    Reading(OwnedReadHalf),
-    /// Between the two.
+    Reading(ReadHalf),
+    /// Between the two, and when the connection has left for another protocol.
     Gone,
 }
 
 /// As much as an idle connection may keep of its output buffer.
-const KEPT_OUT: usize = 1024;
+const KEPT_OUT: usize = 512;
+
+/// Servers that say for how long they keep an idle connection start counting earlier than we do.
+const KEEP_ALIVE_MARGIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 impl Conn {
-    pub(crate) fn new(id: ConnId, stream: TcpStream, peer: SocketAddr, max_head_bytes: usize) -> Self {
-        let limits = Limits { max_head_bytes, ..Limits::response() };
-        let parser = ResponseParser::new(limits);
+    pub(crate) fn new(dialed: Dialed, watch: Arc<Watch>) -> Self {
+        let Dialed { stream, info, dns, connect, proxy, tls } = dialed;
         Conn {
-            id,
-            peer,
-            served: 0,
+            id: ConnId(0),
+            info,
+            dial: DialTimes { dns, connect, proxy, tls },
+            terms: Terms::default(),
             sent: 0,
             received: 0,
             buf: BytesMut::new(),
-            max_head_bytes,
-            io: Io::Whole(stream),
-            parser,
+            io: Half::Whole(stream),
+            parser: ResponseParser::new(Limits::response()),
+            limits: Limits::response(),
             out: Vec::new(),
+            idle_waker: Waker::from(Arc::clone(&watch)),
+            watch,
         }
     }
 
-    /// Whether an idle connection still looks usable: no end of stream and no byte has come.
-    ///
-    /// Exact up to the last time the runtime looked at the socket, and no system call while all is quiet: the runtime knows
-    /// that nothing is readable. A connection of a runtime that is gone is not usable.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let Io::Whole(stream) = &self.io else { return false };
+    /// Leaves the watch's waker at the socket. Returns whether all is quiet: false means that bytes or the end have come, and
+    /// neither is good on a connection that lies idle.
+    pub(crate) fn arm(&mut self) -> bool {
+        self.watch.reset();
+        let Half::Whole(stream) = &mut self.io else { return false };
         let mut byte = [0];
-        matches!(stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let mut byte = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(&self.idle_waker);
+        // A task that has used up its share of the runtime would be told that nothing is there.
+        let read = tokio::task::coop::unconstrained(std::future::poll_fn(|cx| {
+            Pin::new(&mut *stream).poll_read(cx, &mut byte)
+        }));
+        pin!(read).poll(&mut cx).is_pending()
+    }
+
+    /// Whether something may have come since it was armed.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.watch.is_woken()
+    }
+
+    /// Whether an idle connection still looks usable. Exact up to the last time the runtime looked at the socket, and no system call
+    /// while all is quiet. A connection of a runtime that is gone is not usable.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        !self.is_woken() || self.arm()
+    }
+
+    /// Sets what the next response's head may be. Nothing happens if it is the same as before, as it mostly is.
+    pub(crate) fn limit_head(&mut self, bytes: usize, fields: usize) {
+        if self.limits.max_head_bytes != bytes || self.limits.max_fields != fields {
+            self.limits = Limits { max_head_bytes: bytes, max_fields: fields };
+            self.parser = ResponseParser::new(self.limits);
+        }
+    }
+
+    /// Remembers what the server says about how long it keeps the connection.
+    pub(crate) fn heed(&mut self, headers: &http::HeaderMap) {
+        let hint = KeepAliveHint::from_headers(headers);
+        // No server keeps a connection for a year.
+        if let Some(timeout) = hint.timeout.filter(|timeout| timeout.as_secs() < 365 * 24 * 3600) {
+            self.terms.idle_limit = Some(timeout.saturating_sub(KEEP_ALIVE_MARGIN));
+        }
     }
 
     /// Reads once, at least `room` bytes of space in the buffer. 0 is the end of the stream.
     pub(crate) fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.buf.reserve(room);
-        let count = match &mut self.io {
-            Io::Whole(stream) => ready!(poll_read_buf(stream, &mut self.buf, cx)),
-            Io::Reading(half) => ready!(poll_read_buf(half, &mut self.buf, cx)),
-            Io::Gone => Ok(0),
-        }?;
+        let read = match &mut self.io {
+            Half::Whole(stream) => poll_read_buf(stream, &mut self.buf, cx),
+            Half::Reading(half) => poll_read_buf(half, &mut self.buf, cx),
+            Half::Gone => Poll::Ready(Ok(0)),
+        };
+        if read.is_pending() {
+            self.watch.driven_by(cx.waker());
+            if self.watch.is_cut() {
+                return Poll::Ready(Err(io::Error::other(Cut)));
+            }
+        }
+        let count = ready!(read)?;
         self.received += count as u64;
         Poll::Ready(Ok(count))
     }
 
-    /// Takes the writing half out, for good: the connection can then only be read to its end.
-    pub(crate) fn take_write_half(&mut self) -> Option<OwnedWriteHalf> {
-        let Io::Whole(stream) = std::mem::replace(&mut self.io, Io::Gone) else { return None };
+    /// Takes the writing half out, until [`join`](Self::join).
+    pub(crate) fn split(&mut self) -> Option<WriteHalf> {
+        let Half::Whole(stream) = std::mem::replace(&mut self.io, Half::Gone) else { return None };
         let (read, write) = stream.into_split();
-        self.io = Io::Reading(read);
+        self.io = Half::Reading(read);
         Some(write)
+    }
+
+    /// Puts the writing half back. Returns whether the connection is whole again.
+    pub(crate) fn join(&mut self, write: WriteHalf) -> bool {
+        let Half::Reading(read) = std::mem::replace(&mut self.io, Half::Gone) else { return false };
+        match Stream::join(read, write) {
+            Some(stream) => {
+                self.io = Half::Whole(stream);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The stream and what was read from it already, for another protocol.
+    pub(crate) fn into_parts(self) -> Option<(Stream, BytesMut, ConnInfo)> {
+        match self.io {
+            Half::Whole(stream) => Some((stream, self.buf, self.info)),
+            Half::Reading(_) | Half::Gone => None,
+        }
     }
 
     /// Gives up what an idle connection does not need. Returns its read buffer, for another.
@@ -109,6 +183,24 @@ impl Conn {
         let mut buf = std::mem::take(&mut self.buf);
         buf.clear();
         buf
+    }
+}
+
+/// Why a read was broken off: the transport was shut down, and its time was up.
+#[derive(Debug)]
+pub(crate) struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the transport was shut down")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl Cut {
+    pub(crate) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Cut>())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The body of a message.
 
 mod channel;
+mod replay;
 mod stream;
 
 use std::any::Any;
@@ -17,6 +18,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use sync_wrapper::SyncWrapper;
 
 pub use self::channel::{BodySender, SendError};
+use self::replay::Replayable;
+pub use self::replay::Replayer;
 pub use self::stream::BodyStream;
 use crate::charset::{Charset, decode};
 use crate::{BoxError, Error, ErrorKind, Result};
@@ -44,6 +47,7 @@ enum Kind {
     /// Bytes in memory, not empty, not yet read.
     Full(Bytes),
     Stream(Streamed),
+    Replayable(Box<Replayable>),
 }
 
 /// A foreign body. Its size hint and end are kept beside it, because `SyncWrapper` gives out `&mut` only.
@@ -121,6 +125,43 @@ impl Body {
         (sender, Body::new(body))
     }
 
+    /// A body that can be made again, for a request that may have to be sent twice: Go's `Request.GetBody`.
+    ///
+    /// `make` is called once now, and once more for each repetition; it must make the same body each time. A file that is opened anew is
+    /// the usual case. Bodies in memory can be sent again without this.
+    ///
+    /// ```
+    /// # use roundtrip_types::Body;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), roundtrip_types::Error> {
+    /// let body = Body::replayable(|| {
+    ///     let (mut sender, body) = Body::channel(1);
+    ///     sender.try_send("made anew").expect("there is room for one");
+    ///     sender.finish();
+    ///     body
+    /// });
+    /// let again = body.try_clone().expect("it can be made again");
+    /// assert_eq!(body.text().await?, again.text().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn replayable(make: impl Fn() -> Body + Send + Sync + 'static) -> Self {
+        Replayable::body_of(std::sync::Arc::new(make))
+    }
+
+    /// What makes this body once more, if that is possible. Costs a reference count; nothing is made before it is asked.
+    #[must_use]
+    pub fn replayer(&self) -> Option<Replayer> {
+        Replayer::of(self)
+    }
+
+    /// This body behind a frame that was read from it already.
+    #[must_use]
+    pub fn with_first(self, first: Frame<Bytes>) -> Self {
+        Body::new(stream::WithFirst { first: Some(first), rest: self })
+    }
+
     /// The same body, which fails with [`ErrorKind::TooLarge`] when it turns out to be longer than `max` bytes.
     #[must_use]
     pub fn limited(self, max: usize) -> Self {
@@ -154,18 +195,15 @@ impl Body {
         match &self.0 {
             Kind::Empty => Some(&[]),
             Kind::Full(bytes) => Some(bytes),
-            Kind::Stream(_) => None,
+            Kind::Stream(_) | Kind::Replayable(_) => None,
         }
     }
 
-    /// A second body of the same bytes, if this one is empty or in memory. Costs a reference count.
+    /// A second body of the same bytes, if this one is empty, in memory, or [`replayable`](Body::replayable). Costs a reference count,
+    /// or making it.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
-        match &self.0 {
-            Kind::Empty => Some(Body::empty()),
-            Kind::Full(bytes) => Some(Body(Kind::Full(bytes.clone()))),
-            Kind::Stream(_) => None,
-        }
+        self.replayer().map(Replayer::body)
     }
 
     /// The next frame, data or trailers; `None` at the end.
@@ -201,6 +239,9 @@ impl Body {
     /// # Errors
     /// As [`frame`](Body::frame).
     pub async fn bytes(mut self) -> Result<Bytes> {
+        if let Kind::Full(bytes) = self.0 {
+            return Ok(bytes);
+        }
         let Some(first) = self.chunk().await.transpose()? else { return Ok(Bytes::new()) };
         let Some(second) = self.chunk().await.transpose()? else { return Ok(first) };
         // The sender's word on the length is a hint: it may promise more than it ever sends.
@@ -256,6 +297,7 @@ impl HttpBody for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(streamed) => streamed.poll_frame(cx),
+            Kind::Replayable(replayable) => Pin::new(&mut replayable.body).poll_frame(cx),
         }
     }
 
@@ -264,6 +306,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Stream(streamed) => streamed.ended,
+            Kind::Replayable(replayable) => replayable.body.is_end_stream(),
         }
     }
 
@@ -272,6 +315,7 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(streamed) => streamed.size,
+            Kind::Replayable(replayable) => replayable.body.size_hint(),
         }
     }
 }
@@ -301,6 +345,7 @@ impl fmt::Debug for Body {
                 Some(left) => write!(f, "Body(stream, {left} bytes left)"),
                 None => f.write_str("Body(stream)"),
             },
+            Kind::Replayable(replayable) => write!(f, "Body(replayable {:?})", replayable.body),
         }
     }
 }

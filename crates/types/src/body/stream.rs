@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use http_body::{Body as HttpBody, Frame};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Body;
@@ -52,5 +52,38 @@ impl Stream for BodyStream {
                 None => return Poll::Ready(None),
             }
         }
+    }
+}
+
+/// A body whose first frame was read ahead.
+pub(super) struct WithFirst {
+    pub(super) first: Option<Frame<Bytes>>,
+    pub(super) rest: Body,
+}
+
+impl HttpBody for WithFirst {
+    type Data = Bytes;
+    type Error = crate::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
+        let rest = self.rest.size_hint();
+        let mut size = SizeHint::new();
+        size.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(first)) {
+            size.set_upper(upper);
+        }
+        size
     }
 }

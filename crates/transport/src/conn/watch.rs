@@ -1,0 +1,94 @@
+//! What a connection is told while nobody looks at it: that bytes or the end came while it lay idle, and that it is to be cut off.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Wake, Waker};
+
+use crate::pool::Slot;
+use crate::sweeper::Signal;
+
+/// The outside of a connection, shared with the runtime (as a waker) and with the transport.
+///
+/// As a waker it is left at the socket while the connection lies idle. Woken, it marks the connection and tells the sweeper, which
+/// looks whether it is dead. A mark may be stale (the runtime wakes without need, TLS sends for itself), so it only says: look.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// Something came since the connection was last seen to be quiet.
+    woken: AtomicBool,
+    /// The transport wants the connection closed now, whatever it is doing.
+    cut: AtomicBool,
+    /// Where the connection stands in the pool. Set once, when it is entered there.
+    slot: OnceLock<Slot>,
+    /// The task that drives the connection, to be woken when it is cut.
+    task: Mutex<Option<Waker>>,
+    signal: Arc<Signal>,
+}
+
+impl Watch {
+    pub(crate) fn new(signal: Arc<Signal>) -> Arc<Self> {
+        Arc::new(Watch {
+            woken: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            slot: OnceLock::new(),
+            task: Mutex::new(None),
+            signal,
+        })
+    }
+
+    pub(crate) fn enter(&self, slot: Slot) {
+        let fresh = self.slot.set(slot).is_ok();
+        debug_assert!(fresh, "a connection is entered into the pool once");
+    }
+
+    /// Where the connection stands in the pool, once it was entered.
+    pub(crate) fn slot(&self) -> Option<Slot> {
+        self.slot.get().copied()
+    }
+
+    /// Whether something may have come.
+    pub(crate) fn is_woken(&self) -> bool {
+        // Acquire: whoever sees the mark also sees the socket's readiness, which the runtime set before it woke us.
+        self.woken.load(Ordering::Acquire)
+    }
+
+    /// Takes the mark away, before a look at the socket; what comes from now on sets it again.
+    pub(crate) fn reset(&self) {
+        self.woken.store(false, Ordering::Release);
+    }
+
+    /// Tells the task that drives the connection to stop.
+    pub(crate) fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Leaves the waker of the task that drives the connection. Look at [`is_cut`](Self::is_cut) afterwards.
+    pub(crate) fn driven_by(&self, waker: &Waker) {
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *task {
+            Some(known) => known.clone_from(waker),
+            None => *task = Some(waker.clone()),
+        }
+    }
+}
+
+impl Wake for Watch {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.woken.swap(true, Ordering::AcqRel)
+            && let Some(&slot) = self.slot.get()
+        {
+            self.signal.woken(slot);
+        }
+    }
+}
