@@ -9,6 +9,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_transport::Transport;
 use roundtrip_types::{Error, Request, Response, Result, RoundTripper};
+use tokio::time::Instant;
 use tower_layer::Layer;
 
 use crate::cookies::Jar;
@@ -22,7 +23,8 @@ use crate::request::{IntoUrl, RequestBuilder, RequestFuture};
 /// fields.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// How long a whole exchange may take, from the call until the last byte of the response's body has been read.
+    /// How long a whole exchange may take, from the call until the last byte of the response's body has been read. The error says
+    /// how far it had come, as [`Phase`](roundtrip_types::Phase).
     ///
     /// Default `None`, as Go's `Client.Timeout`: no limit of the client's own. Set one for every server that is not yours. A
     /// request can have [its own](RequestBuilder::timeout).
@@ -190,10 +192,11 @@ impl<T: RoundTripper> Client<T> {
     }
 
     /// Sends `req`, in a future that borrows nothing. Boxed: it is large, and moved about.
-    pub(crate) fn send(self, req: Request, call: Call) -> RequestFuture {
+    pub(crate) fn send(self, req: Request, mut call: Call) -> RequestFuture {
         match call.timeout.or(self.inner.config.timeout) {
             None => Box::pin(exchange::run(self, req, call)),
             Some(limit) => {
+                (call.timeout, call.deadline) = (Some(limit), Instant::now().checked_add(limit));
                 let (method, uri) = (req.method().clone(), req.uri().clone());
                 Box::pin(deadline::within(limit, method, uri, exchange::run(self, req, call)))
             }

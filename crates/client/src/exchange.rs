@@ -6,10 +6,11 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, COOKIE, Entry, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Uri};
 use roundtrip_types::{BasicAuth, Body, Cookie, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::{Client, Inner};
 use crate::cookies::{Jar, JarUrl};
+use crate::deadline::{left, pass_on};
 use crate::redirect::{
     Hop, Origin, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected, Step, is_sensitive,
 };
@@ -20,6 +21,8 @@ use crate::url::{Target, host_without_zone, is_host_alone, mask, take_credential
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Call {
     pub(crate) timeout: Option<Duration>,
+    /// When the time is over.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) redirects: Option<RedirectPolicy>,
     pub(crate) max_body: Option<usize>,
     pub(crate) refuse_error_status: bool,
@@ -46,13 +49,14 @@ pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, ca
         add_host_of_zone(req.headers_mut(), &origin.target.uri);
     }
     inner.add_own_fields(req.headers_mut(), &origin.target, false);
+    pass_on(&mut req, call.timeout);
     let response = match &inner.config.jar {
         None => inner.transport.round_trip(req).await?,
         Some(jar) => Box::pin(inner.send_with_jar(req, jar)).await?,
     };
     let response = if response.status().is_redirection() && !policy.is_none() {
         // Boxed, because it is rare and large: every request's future would have room for it.
-        Box::pin(follow(inner, &origin, response, policy)).await?
+        Box::pin(follow(inner, &origin, response, policy, call.deadline)).await?
     } else {
         response
     };
@@ -84,6 +88,7 @@ async fn follow<T: RoundTripper>(
     origin: &Origin,
     mut response: Response,
     policy: &RedirectPolicy,
+    deadline: Option<Instant>,
 ) -> Result<Response> {
     let mut hop = origin.first_hop(inner.config.jar.is_some());
     let mut previous = Vec::new();
@@ -118,6 +123,7 @@ async fn follow<T: RoundTripper>(
         let mut req = origin.request(&next, headers);
         add_host_of_zone(req.headers_mut(), &next.target.uri);
         inner.add_own_fields(req.headers_mut(), &next.target, next.is_stripped());
+        pass_on(&mut req, left(deadline));
         response = match &inner.config.jar {
             None => inner.transport.round_trip(req).await?,
             Some(jar) => inner.send_with_jar(req, jar).await?,

@@ -45,4 +45,5 @@ pub use redirect::{RedirectAction, RedirectAttempt, RedirectFault, RedirectPolic
 pub use request::{IntoUrl, RequestBuilder, RequestFuture};
 pub use response::{Progress, ResponseExt, StatusError};
 pub use retry::{Attempts, Retry, RetryBudget, RetryConfig, RetryLayer};
+pub use roundtrip_transport::{RequestOptions, Timings};
 pub use roundtrip_types::RoundTripper;

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Replayer, Result};
 
 use crate::random::random;
 use crate::upload;
@@ -17,8 +18,7 @@ use crate::upload;
 /// A form with files, as browsers send it: RFC 7578.
 ///
 /// **Shape**: parts in the order in which they are added. Nothing is read into memory: files are read while the request is sent.
-/// If the length of every part is known, the request has a `Content-Length`. A form of text and bytes can be sent again; one with
-/// a file or a stream cannot.
+/// If the length of every part is known, the request has a `Content-Length`. A form can be sent again unless it has a stream.
 ///
 /// ```
 /// use roundtrip_client::multipart::{Form, Part};
@@ -100,7 +100,7 @@ impl Form {
         match in_memory {
             // One piece of memory can be sent again.
             Some(all) => Ok(Body::from(all.concat())),
-            None => Ok(Body::new(Sequence { pieces })),
+            None => Ok(in_sequence(pieces)),
         }
     }
 }
@@ -177,6 +177,18 @@ fn random_boundary() -> String {
     format!("{:016x}{:016x}{:016x}", random(), random(), random())
 }
 
+/// One body of many, which can be sent again if all of them can.
+fn in_sequence(pieces: VecDeque<Body>) -> Body {
+    let again: Option<Vec<_>> = pieces.iter().map(Body::replayer).collect();
+    let Some(again) = again else { return Body::new(Sequence { pieces }) };
+    let first = Mutex::new(Some(pieces));
+    Body::replayable(move || {
+        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let anew = || again.iter().cloned().map(Replayer::body).collect();
+        Body::new(Sequence { pieces: first.unwrap_or_else(anew) })
+    })
+}
+
 /// Bodies one after the other.
 struct Sequence {
     pieces: VecDeque<Body>,
@@ -231,8 +243,9 @@ mod tests {
         std::fs::write(&path, vec![b'x'; 200_000]).unwrap();
         let body = Form::new().file("f", &path).text("t", "end").into_body().unwrap();
         let length = body.content_length().unwrap();
-        assert!(body.try_clone().is_none());
+        let again = body.try_clone().expect("files can be opened again");
         let text = body.text().await.unwrap();
+        assert_eq!(again.text().await.unwrap(), text);
         std::fs::remove_file(&path).unwrap();
         assert_eq!((text.len() as u64, text.matches('x').count() >= 200_000), (length, true));
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use roundtrip_transport::RequestOptions;
 use roundtrip_types::{
     BasicAuth, Body, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper, append_query,
 };
@@ -176,8 +177,8 @@ impl<T: RoundTripper> RequestBuilder<T> {
     /// Sets the body to the content of a file, of the length that the file has now.
     ///
     /// Opening the file is done at once, and may block for as long as the file system takes; it is read while the request is
-    /// sent, 64 KiB at a time. It cannot be sent again, so a redirect that keeps the body is returned as it is. Kind `Request`
-    /// if it cannot be opened, kind `Body` if it shrinks on the way.
+    /// sent, 64 KiB at a time, and opened again if it has to be sent again. Kind `Request` if it cannot be opened, kind `Body` if it
+    /// shrinks on the way.
     pub fn file(self, path: impl AsRef<Path>) -> Self {
         self.change(|request| {
             *request.body_mut() = upload::file(path.as_ref())?;
@@ -257,6 +258,20 @@ impl<T: RoundTripper> RequestBuilder<T> {
     pub fn extension<V: Clone + Send + Sync + 'static>(self, value: V) -> Self {
         self.change(|request| {
             request.extensions_mut().insert(value);
+            Ok(())
+        })
+    }
+
+    /// What the transport does otherwise for this request: time limits of each phase, which connection it may use, events and so on.
+    pub fn options(self, options: RequestOptions) -> Self {
+        self.extension(options)
+    }
+
+    /// Asks the transport to measure: [`ResponseExt::timings`](crate::ResponseExt::timings) has the result. Call it after
+    /// [`options`](RequestBuilder::options).
+    pub fn timings(self) -> Self {
+        self.change(|request| {
+            request.extensions_mut().get_or_insert_default::<RequestOptions>().timings = Some(true);
             Ok(())
         })
     }

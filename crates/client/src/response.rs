@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, Uri};
+use roundtrip_transport::Timings;
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -46,6 +47,10 @@ pub trait ResponseExt: Sized {
 
     /// The requests that were answered with redirects before this response, oldest first.
     fn redirects(&self) -> &[Redirected];
+
+    /// Where the time went, and on which connection: its peer, its TLS, the protocol. `None` unless it was asked for, with
+    /// [`RequestBuilder::timings`](crate::RequestBuilder::timings) or the transport's settings.
+    fn timings(&self) -> Option<&Timings>;
 
     /// The same response, or an error of kind `Status` if its status is 400 or above. Its [cause](Error::cause) is a
     /// [`StatusError`].
@@ -95,6 +100,10 @@ impl ResponseExt for Response {
 
     fn redirects(&self) -> &[Redirected] {
         self.extensions().get::<RedirectHistory>().map_or(&[], |history| &history.previous)
+    }
+
+    fn timings(&self) -> Option<&Timings> {
+        self.extensions().get()
     }
 
     fn error_for_status(self) -> Result<Self> {

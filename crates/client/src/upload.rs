@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -29,11 +30,27 @@ const PIECE: usize = 64 << 10;
 /// The content of a file as a body, of the length that the file has now.
 ///
 /// Opening it is the one thing that may block, for as long as the file system takes. The file is read while it is sent, a piece
-/// of 64 KiB at a time. It cannot be sent again: a redirect that keeps the body is returned as it is.
+/// of 64 KiB at a time; to be sent again, it is opened again.
 ///
 /// # Errors
 /// Kind `Request`, naming the path, if it cannot be opened or is a folder. If the file shrinks while it is sent, the body fails.
 pub(crate) fn file(path: &Path) -> Result<Body> {
+    let (first, can_be_read_again) = open(path)?;
+    if !can_be_read_again {
+        return Ok(first);
+    }
+    let (first, path) = (Mutex::new(Some(first)), path.to_owned());
+    Ok(Body::replayable(move || {
+        let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        opened.unwrap_or_else(|| match open(&path) {
+            Ok((body, _)) => body,
+            Err(error) => Body::new(Failed(Some(error))),
+        })
+    }))
+}
+
+/// Opens a file, and says whether that gives the same again.
+fn open(path: &Path) -> Result<(Body, bool)> {
     let unreadable = |error: io::Error| {
         let message = format!("cannot read the file {}", path.display());
         Error::new(ErrorKind::Request, message).with_phase(Phase::Prepare).with_cause(error)
@@ -43,13 +60,25 @@ pub(crate) fn file(path: &Path) -> Result<Body> {
     if metadata.is_dir() {
         return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
     }
+    let file = tokio::fs::File::from_std(file);
     if !metadata.is_file() {
-        // A pipe or a device has no length.
-        let file = tokio::fs::File::from_std(file);
-        return Ok(Body::stream(Endless { file, buffer: BytesMut::new() }));
+        // A pipe or a device has no length, and gives each byte once.
+        return Ok((Body::stream(Endless { file, buffer: BytesMut::new() }), false));
     }
-    let (file, path) = (tokio::fs::File::from_std(file), path.to_owned());
-    Ok(Body::new(FileBody { file, path, buffer: BytesMut::new(), left: metadata.len() }))
+    let left = metadata.len();
+    Ok((Body::new(FileBody { file, path: path.to_owned(), buffer: BytesMut::new(), left }), true))
+}
+
+/// A body that could not be had again.
+struct Failed(Option<Error>);
+
+impl HttpBody for Failed {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        Poll::Ready(self.0.take().map(Err))
+    }
 }
 
 impl HttpBody for FileBody {

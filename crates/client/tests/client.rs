@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roundtrip_client::{Client, ClientConfig, RoundTripper};
+use roundtrip_client::{Client, ClientConfig, ResponseExt, RoundTripper};
 use roundtrip_server::Server;
 use roundtrip_transport::Transport;
 use roundtrip_types::{Body, ErrorKind, Handler, MessageExt, Phase, Request, Response, Result};
@@ -154,7 +154,9 @@ async fn the_time_limit_covers_waiting_for_the_head() {
     let client = Client::new();
     let error = client.get(format!("http://{addr}/")).timeout(Duration::from_millis(30)).await.unwrap_err();
     assert!(error.is_timeout() && error.was_sent());
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: no response within the time limit of 30ms"));
+    assert_eq!(error.phase(), Some(Phase::Wait));
+    let want = format!("GET http://{addr}/: the response's head did not come within 30ms (total_timeout) (");
+    assert!(error.to_string().starts_with(&want), "{error}");
     assert_eq!(client.transport().stats().in_use, 0, "its connection is closed");
 }
 
@@ -176,12 +178,45 @@ async fn the_time_limit_covers_the_body() {
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "first");
     let error = response.body_mut().chunk().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: the body did not end within the time limit of 500ms"));
+    let want = format!("GET http://{addr}/: the body did not end within 500ms (total_timeout) (after 5 bytes");
+    assert!(error.to_string().starts_with(&want), "{error}");
     assert!(response.body_mut().chunk().await.is_none());
     // The transport reads on for a moment, in case the end is near, and closes the connection then.
     while client.transport().stats().in_use > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_covers_other_round_trippers_too() {
+    /// Answers when its time comes, with a body that never does.
+    struct Slow(Duration);
+    impl RoundTripper for Slow {
+        async fn round_trip(&self, _req: Request) -> Result<Response> {
+            tokio::time::sleep(self.0).await;
+            let (mut sender, body) = Body::channel(1);
+            tokio::spawn(async move { sender.closed().await });
+            Ok(Response::new(body))
+        }
+    }
+    let limit = Duration::from_secs(3);
+    let error = Client::with_transport(Slow(limit * 2)).get("http://h/").timeout(limit).await.unwrap_err();
+    assert_eq!(error.to_string(), "GET http://h/: no response within the time limit of 3s");
+    let response = Client::with_transport(Slow(limit / 2)).get("http://h/").timeout(limit).await.unwrap();
+    let error = response.text().await.unwrap_err();
+    assert_eq!(error.to_string(), "GET http://h/: the body did not end within the time limit of 3s");
+}
+
+#[tokio::test]
+async fn timings_are_there_if_asked_for() {
+    let addr = serve(|_req| async { "x" }).await;
+    let client = Client::new();
+    let response = client.get(format!("http://{addr}/")).timings().await.unwrap();
+    let timings = response.timings().unwrap().clone();
+    assert_eq!((timings.attempts(), timings.reused()), (1, false));
+    response.bytes().await.unwrap();
+    assert!(timings.body().is_some() && timings.total() >= timings.wait());
+    assert!(client.get(format!("http://{addr}/")).await.unwrap().timings().is_none());
 }
 
 #[tokio::test]

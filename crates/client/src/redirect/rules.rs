@@ -5,7 +5,7 @@ use http::header::{
     LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, REFERER, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version};
-use roundtrip_types::{Body, Cookie, Request};
+use roundtrip_types::{Cookie, Replayer, Request};
 
 use super::RedirectFault;
 use crate::url::{Reference, Target, UrlFault};
@@ -19,7 +19,7 @@ pub(crate) struct Origin {
     headers: HeaderMap,
     extensions: Extensions,
     /// `None` if the body cannot be sent again.
-    body: Option<Body>,
+    body: Option<Replayer>,
 }
 
 /// Where a chain of redirects stands: the last request that was sent.
@@ -58,7 +58,7 @@ impl Origin {
             version: req.version(),
             headers: req.headers().clone(),
             extensions: req.extensions().clone(),
-            body: req.body().try_clone(),
+            body: req.body().replayer(),
         }
     }
 
@@ -124,7 +124,7 @@ impl Origin {
 
     /// The request of `hop`, with these fields.
     pub(crate) fn request(&self, hop: &Hop, headers: HeaderMap) -> Request {
-        let body = self.body.as_ref().filter(|_| hop.with_body).and_then(Body::try_clone);
+        let body = self.body.as_ref().filter(|_| hop.with_body).cloned().map(Replayer::body);
         let mut req = Request::new(body.unwrap_or_default());
         *req.method_mut() = hop.method.clone();
         *req.uri_mut() = hop.target.uri.clone();

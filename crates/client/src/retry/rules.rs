@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::RETRY_AFTER;
 use http::{Extensions, HeaderMap, Method, Uri, Version};
-use roundtrip_types::{Body, ErrorKind, HttpDate, Request, Response, Result};
+use roundtrip_types::{ErrorKind, HttpDate, Replayer, Request, Response, Result};
 
 use super::RetryConfig;
 use crate::random::random;
@@ -16,7 +16,7 @@ pub(super) struct Spare {
     version: Version,
     headers: HeaderMap,
     extensions: Extensions,
-    body: Body,
+    body: Replayer,
 }
 
 impl Spare {
@@ -27,12 +27,12 @@ impl Spare {
             version: req.version(),
             headers: req.headers().clone(),
             extensions: req.extensions().clone(),
-            body: req.body().try_clone()?,
+            body: req.body().replayer()?,
         })
     }
 
     pub(super) fn into_request(self) -> Request {
-        let mut req = Request::new(self.body);
+        let mut req = Request::new(self.body.body());
         *req.method_mut() = self.method;
         *req.uri_mut() = self.uri;
         *req.version_mut() = self.version;
@@ -96,7 +96,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use http::StatusCode;
-    use roundtrip_types::Error;
+    use roundtrip_types::{Body, Error};
 
     use super::*;
 
