@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, COOKIE, Entry, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Uri};
+use http_body_util::BodyExt;
 use roundtrip_types::{BasicAuth, Body, Cookie, Error, ErrorKind, Phase, Request, Response, Result, RoundTripper};
 use tokio::time::{Instant, timeout};
 
@@ -138,14 +139,23 @@ async fn follow<T: RoundTripper>(
 
 fn finish<T>(mut response: Response, origin: &Origin, call: &Call, inner: &Inner<T>) -> Result<Response> {
     if let Some(max) = call.max_body.or(inner.config.max_body) {
-        let body = std::mem::take(response.body_mut());
-        *response.body_mut() = body.limited(max);
+        let body = std::mem::take(response.body_mut()).limited(max);
+        *response.body_mut() = named(body, origin);
     }
     let status = response.status();
     if call.refuse_error_status && (status.is_client_error() || status.is_server_error()) {
         return Err(StatusError::error(&response).with_request(&origin.method, &origin.target.uri));
     }
     Ok(response)
+}
+
+/// A body whose errors name the request.
+fn named(body: Body, origin: &Origin) -> Body {
+    if body.as_bytes().is_some() {
+        return body;
+    }
+    let (method, uri) = (origin.method.clone(), origin.target.uri.clone());
+    Body::new(body.map_err(move |error: Error| error.with_request(&method, &uri)))
 }
 
 impl<T> Inner<T> {

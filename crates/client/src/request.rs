@@ -62,13 +62,11 @@ impl IntoUrl for &Uri {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Uri> {
-        if is_plain(self) {
-            let parsed: std::result::Result<Uri, _> = self.parse();
-            match parsed {
-                // A query after no path at all: the strict parser would have it sent without a slash.
-                Ok(uri) if uri.path_and_query().is_some_and(|target| target.as_str().starts_with('?')) => {}
-                parsed => return parsed.map_err(|cause| unusable_url(self).with_cause(cause)),
-            }
+        if is_plain(self)
+            && let Ok(uri) = self.parse::<Uri>()
+            && is_complete(&uri)
+        {
+            return Ok(uri);
         }
         let target = parse_leniently(self).map_err(|fault| unusable_url(self).with_cause(fault.to_string()))?;
         match target.credentials {
@@ -121,9 +119,11 @@ impl<T: RoundTripper> RequestBuilder<T> {
                 .try_into()
                 .map_err(|cause| invalid(format!("invalid field name {shown:.100?}")).with_cause(cause.into()))?;
             // The value is not repeated: it may be a secret.
-            let mut value: HeaderValue = value
-                .try_into()
-                .map_err(|cause| invalid(format!("invalid value for the field {name}")).with_cause(cause.into()))?;
+            let Ok(mut value) = value.try_into() else {
+                return Err(invalid(format!(
+                    "the value of the field {name} has a line break or another character that no field can have"
+                )));
+            };
             hide_secret(&name, &mut value);
             request.headers_mut().append(name, value);
             Ok(())
@@ -375,6 +375,12 @@ impl<T> fmt::Debug for RequestBuilder<T> {
         };
         shown.field("call", &self.call).finish_non_exhaustive()
     }
+}
+
+/// Whether the strict parser has found a scheme and a host, and a path wherever there is a query: it would have a query alone sent
+/// without a slash.
+fn is_complete(uri: &Uri) -> bool {
+    uri.scheme().is_some() && uri.path_and_query().is_some_and(|target| !target.as_str().starts_with('?'))
 }
 
 fn with_credentials(uri: Uri, credentials: &BasicAuth) -> Result<Uri> {

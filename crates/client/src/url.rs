@@ -27,6 +27,8 @@ pub(crate) enum UrlFault {
     BadHost,
     /// Something else than digits after the host's colon.
     BadPort,
+    /// It is only a part of a URL: nothing says where it belongs.
+    Relative,
     /// It has no host although its scheme needs one.
     NoHost,
     /// Its scheme has no hosts.
@@ -45,6 +47,7 @@ impl fmt::Display for UrlFault {
             UrlFault::BadUserInfo => "its user name or password has a character that must be percent-encoded",
             UrlFault::BadHost => "its host has a character that no host can have",
             UrlFault::BadPort => "its port is not a number",
+            UrlFault::Relative => "it has no scheme: write http://host/path",
             UrlFault::NoHost => "it has no host",
             UrlFault::Scheme(scheme) => return write!(f, "unsupported scheme {scheme:?}"),
             UrlFault::Uri(reason) => reason,
@@ -146,11 +149,22 @@ impl Reference {
 /// Reads a URL that a user has written and that the strict parser may refuse.
 pub(crate) fn parse_leniently(text: &str) -> Result<Target, UrlFault> {
     let base = Target { uri: Uri::default(), credentials: None };
-    let reference = Reference::parse(text.as_bytes())?;
-    if reference.scheme.is_none() {
-        return Err(UrlFault::NoHost);
+    let reference = match Reference::parse(text.as_bytes()) {
+        // As in `127.0.0.1:8080`.
+        Err(UrlFault::ColonInFirstSegment) => return Err(UrlFault::Relative),
+        parsed => parsed?,
+    };
+    match reference.scheme {
+        None => Err(UrlFault::Relative),
+        // `localhost:8080` is a scheme and something opaque to the letter, and a host and a port to its author.
+        Some(_)
+            if reference.opaque
+                && text.split_once(':').is_some_and(|(_, port)| port.starts_with(|c: char| c.is_ascii_digit())) =>
+        {
+            Err(UrlFault::Relative)
+        }
+        Some(_) => reference.resolve(&base),
     }
-    reference.resolve(&base)
 }
 
 /// The `Host` field of a URL whose address has a zone: the zone means something on this machine only (RFC 6874, section 1).

@@ -111,10 +111,8 @@ async fn a_limit_on_the_body_is_of_the_request_or_the_client() {
     let config = ClientConfig { max_body: Some(9), ..ClientConfig::default() };
     let client = Client::with_config(Transport::new(), config);
     let error = client.get(&url).await.unwrap().text().await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.to_string().as_str()),
-        (ErrorKind::TooLarge, "the body is longer than the limit of 9 bytes")
-    );
+    let want = format!("GET {url}: the body is longer than the limit of 9 bytes");
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::TooLarge, want));
     assert_eq!(client.get(&url).max_body(10).await.unwrap().text().await.unwrap(), "0123456789");
     let error = Client::new().get(&url).await.unwrap().limited(3).bytes().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);

@@ -107,7 +107,7 @@ async fn what_is_invalid_is_said_when_the_request_is_awaited_and_nothing_is_sent
         ),
         (
             client.get("http://h/").header("x", "secret\n"),
-            "GET http://h/: invalid value for the field x: failed to parse header value",
+            "GET http://h/: the value of the field x has a line break or another character that no field can have",
         ),
     ] {
         let error = builder.query("more", "1").await.unwrap_err();
@@ -118,11 +118,15 @@ async fn what_is_invalid_is_said_when_the_request_is_awaited_and_nothing_is_sent
 }
 
 #[tokio::test]
-async fn unusable_urls_are_refused_by_the_transport_too() {
+async fn unusable_urls_are_refused() {
     let client = Client::new();
     for (url, want) in [
-        ("/path", "GET /path: the URL has no scheme: write http://host/path"),
-        ("localhost:8080", "GET localhost:8080: the URL has no scheme: write http://host/path"),
+        ("/path", "unusable URL \"/path\": it has no scheme: write http://host/path"),
+        ("localhost:8080", "unusable URL \"localhost:8080\": it has no scheme: write http://host/path"),
+        ("127.0.0.1:80/", "unusable URL \"127.0.0.1:80/\": it has no scheme: write http://host/path"),
+        ("example.com/a", "unusable URL \"example.com/a\": it has no scheme: write http://host/path"),
+        ("http://", "unusable URL \"http://\": it has no host"),
+        ("mailto:a@b", "unusable URL \"***@b\": unsupported scheme \"mailto\""),
         ("ftp://h/", "GET ftp://h/: unsupported scheme \"ftp\""),
     ] {
         let error = client.get(url).await.unwrap_err();

@@ -72,7 +72,10 @@ pub use roundtrip_mux::{
 pub use roundtrip_server::{
     Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
 };
-pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
+pub use roundtrip_transport::{
+    ConnectConfig, PoolStats, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Timings, Transport,
+    TransportConfig,
+};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
 pub use roundtrip_types::{
