@@ -73,8 +73,8 @@ pub use roundtrip_server::{
     Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
 };
 pub use roundtrip_transport::{
-    ConnectConfig, PoolStats, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Timings, Transport,
-    TransportConfig,
+    ConnInfo, ConnectConfig, PeerAddr, PoolStats, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Timings,
+    TlsInfo, Transport, TransportConfig,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

@@ -103,6 +103,11 @@ fn redirects_cookies_and_files() {
     let out = fetch(&["-L", "-v", "-b", "--cookies", jar, &format!("{url}/start")]);
     assert_eq!(text(&out.stdout), "GET - sid=1 - ");
     assert!(text(&out.stderr).contains(&format!("< 302 Found GET {url}/start\n* answered by {url}/end\n")), "{out:?}");
+    let said = text(&out.stderr);
+    for row in ["* queue ", "* write ", "* wait ", "* body ", "* total "] {
+        assert!(said.contains(row), "{row}: {said}");
+    }
+    assert!(said.contains(", used before, to 127.0.0.1:"), "{said}");
     assert_eq!(text(&fetch(&["-b", "--cookies", jar, &format!("{url}/end")]).stdout), "GET - sid=1 - ");
     std::fs::remove_file(&cookies).unwrap();
     let looping = fetch(&["-L", &format!("{url}/loop")]);

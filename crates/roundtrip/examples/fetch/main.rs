@@ -2,6 +2,7 @@
 
 mod args;
 mod failure;
+mod report;
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use args::{Args, Content};
 use failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use roundtrip::http::{HeaderMap, HeaderValue, Method};
+use roundtrip::http::{HeaderValue, Method};
 use roundtrip::multipart::Form;
 use roundtrip::prelude::*;
 use roundtrip::{Client, ClientConfig, MemoryJar, RedirectPolicy, RequestBuilder, RetryConfig, RetryLayer, Transport};
@@ -59,11 +60,12 @@ async fn run(args: Args) -> Result<(), Failure> {
         send(&client, &args).await?
     };
     if args.verbose {
-        describe(&response, &transport);
+        report::head(&response);
     }
+    let timings = response.timings().cloned();
     print(response, &args).await?;
-    if args.verbose {
-        eprintln!("* done; {:?}", transport.stats());
+    if let Some(timings) = timings {
+        report::times(&timings);
     }
     if let Some(path) = &args.cookies {
         std::fs::write(path, jar.to_json(false))?;
@@ -86,9 +88,9 @@ async fn send<T: RoundTripper>(client: &Client<T>, args: &Args) -> Result<Respon
         builder = builder.error_for_status();
     }
     if args.verbose {
-        builder = builder.inspect(|request| {
+        builder = builder.timings().inspect(|request| {
             eprintln!("> {} {}", request.method(), request.uri());
-            say_fields('>', request.headers());
+            report::fields('>', request.headers());
         });
     }
     Ok(builder.await?)
@@ -108,17 +110,6 @@ fn with_content<T: RoundTripper>(builder: RequestBuilder<T>, args: &Args) -> Req
             builder.multipart(files.iter().fold(form, |form, (name, path)| form.file(name, path)))
         }
     }
-}
-
-/// Says what is known about the response before its body is read.
-fn describe(response: &Response, transport: &Transport) {
-    for hop in response.redirects() {
-        eprintln!("< {} {} {}", hop.status, hop.method, hop.url);
-    }
-    if let Some(url) = response.final_url() {
-        eprintln!("* answered by {url}");
-    }
-    eprintln!("< {:?} {}; {:?}", response.version(), response.status(), transport.stats());
 }
 
 /// Prints head and body, or what of them is wanted.
@@ -164,14 +155,6 @@ async fn save(response: Response, path: &Path) -> Result<(), Failure> {
             let failure = Failure::from(error);
             Err(if is_ours { Failure { code: 23, ..failure } } else { failure })
         }
-    }
-}
-
-fn say_fields(mark: char, fields: &HeaderMap) {
-    for (name, value) in fields {
-        // Secrets are for the server alone.
-        let shown = if value.is_sensitive() { "***".into() } else { value.as_bytes().escape_ascii().to_string() };
-        eprintln!("{mark} {name}: {shown}");
     }
 }
 
