@@ -374,6 +374,8 @@ fn escape(text: &[u8], set: &'static AsciiSet) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn resolved(base: &str, location: &str) -> Result<String, UrlFault> {
@@ -445,5 +447,38 @@ mod tests {
             (target.uri.host(), target.credentials),
             (Some("xn--bcher-kva.test"), Some(BasicAuth::new("u", "p")))
         );
+    }
+
+    /// Bytes in which separators are more common than by chance.
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![any::<u8>(), prop::sample::select(&b":/?#[]@%.\\ \x7f"[..]), b'a'..=b'f', b'0'..=b'9'];
+        (
+            prop::sample::select(vec!["", "http://", "//", "http:", "http://[", "http://u:p@h"]),
+            prop::collection::vec(byte, 0..60),
+        )
+            .prop_map(|(start, rest)| [start.as_bytes(), &rest].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_location_leads_somewhere_or_is_refused(location in hostile(), again in hostile()) {
+            let base = Target { uri: "http://a/b/c?d".parse().unwrap(), credentials: None };
+            let Ok(target) = Reference::parse(&location).and_then(|reference| reference.resolve(&base)) else { return Ok(()) };
+            prop_assert!(target.uri.scheme().is_some() && target.uri.host().is_some(), "{:?}", target);
+            let shown = target.uri.to_string();
+            prop_assert!(shown.is_ascii() && !shown.contains(' '), "{}", shown);
+            prop_assert!(target.uri.authority().is_none_or(|authority| !authority.as_str().contains('@')), "{}", shown);
+            prop_assert!(target.uri.path().starts_with('/'), "{}", shown);
+            prop_assert!(!target.uri.path().split('/').any(|segment| segment == "." || segment == ".."), "{}", shown);
+            // Where it leads is a place from which one can go on.
+            let _ = Reference::parse(&again).and_then(|reference| reference.resolve(&target));
+        }
+
+        #[test]
+        fn no_password_is_shown(user in "[a-z]{0,5}", rest in "[ -~&&[^@/?#]]{0,9}") {
+            for url in [format!("http://{user}:s3cret@h{rest}"), format!("{user}:s3cret@{rest}"), format!("//{user}:s3cret@{rest}/@")] {
+                prop_assert!(!mask(&url).contains("s3cret"), "{} {}", url, mask(&url));
+            }
+        }
     }
 }

@@ -228,6 +228,8 @@ impl fmt::Debug for MemoryJar {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn set(jar: &MemoryJar, host: &str, line: &str) {
@@ -297,5 +299,25 @@ mod tests {
         assert_eq!(sent(&jar, "[::1]:1"), "a=1; b=2");
         assert_eq!(sent(&jar, "[::2]"), "");
         assert_eq!(format!("{jar:?}"), "MemoryJar(2 cookies)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_script_keeps_the_counts_and_the_limits(steps in prop::collection::vec((0..6_usize, "[ab]{1,2}", 0..8_usize, any::<bool>()), 0..60)) {
+            let hosts = ["a.test", "b.a.test", "localhost", "[::1]:80", "..", "\u{fc}.test"];
+            let tails = ["", "; Domain=a.test", "; Path=/x", "; Max-Age=0", "; Domain=.", "; Secure", "; Max-Age=9", "; Domain=test"];
+            let config = JarConfig { max_cookies_per_domain: 3, max_cookies: 5, ..JarConfig::default() };
+            let jar = MemoryJar::with_config(config);
+            for (host, name, tail, is_set) in steps {
+                if is_set {
+                    set(&jar, hosts[host], &format!("{name}=1{}", tails[tail]));
+                } else {
+                    sent(&jar, hosts[host]);
+                }
+                let held = jar.lock();
+                prop_assert_eq!(held.by_key.values().map(Vec::len).sum::<usize>(), held.count);
+                prop_assert!(held.count <= 5 && held.by_key.values().all(|entries| entries.len() <= 3));
+            }
+        }
     }
 }

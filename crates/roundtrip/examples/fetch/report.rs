@@ -27,7 +27,7 @@ pub(crate) fn head(response: &Response) {
         let age = if timings.reused() { "used before" } else { "new" };
         let info = timings.conn_info();
         let proxy = info.proxy().map_or(String::new(), |proxy| format!(" through {proxy}"));
-        eprintln!("* connection {}, {age}, to {}{proxy}", timings.conn_id(), peer(info.peer()));
+        eprintln!("* {}, {age}, to {}{proxy}", timings.conn_id(), peer(info.peer()));
         if let Some(tls) = info.tls() {
             let resumed = if tls.resumed { ", resumed" } else { "" };
             let protocol = tls.alpn.as_deref().unwrap_or(b"none").escape_ascii();
