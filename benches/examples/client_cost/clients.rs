@@ -1,10 +1,12 @@
 //! The clients that are compared. Each makes the same request in the way its own documentation shows.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use roundtrip_client::Client;
+use roundtrip_client::{Client, ClientConfig, MemoryJar};
 use roundtrip_transport::{RoundTripper, Transport};
 use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
@@ -36,6 +38,8 @@ pub(crate) fn all() -> Vec<Contestant> {
         Contestant { name: "hyper", kind: Kind::Async(hyper) },
         Contestant { name: "transport", kind: Kind::Async(transport) },
         Contestant { name: "client", kind: Kind::Async(client) },
+        Contestant { name: "client-session", kind: Kind::Async(client_session) },
+        Contestant { name: "client-json", kind: Kind::Async(client_json) },
     ];
     ours.into_iter().chain(peers::all()).collect()
 }
@@ -199,6 +203,46 @@ fn client(addr: &str) -> Connecting {
     })
 }
 
+/// The same with cookies and a limit on time.
+fn client_session(addr: &str) -> Connecting {
+    let url: Arc<str> = format!("http://{addr}/").into();
+    Box::pin(async move {
+        let config = ClientConfig {
+            jar: Some(Arc::new(MemoryJar::new())),
+            timeout: Some(Duration::from_secs(30)),
+            ..ClientConfig::default()
+        };
+        let client = Client::with_config(Transport::new(), config);
+        Ok(Arc::new(move || {
+            let (client, url) = (client.clone(), Arc::clone(&url));
+            Box::pin(async move {
+                let response = client.get(&*url).await.map_err(|error| error.to_string())?;
+                Ok(response.text().await.map_err(|error| error.to_string())?.len())
+            }) as Sending
+        }) as Send)
+    })
+}
+
+/// A POST of a small JSON document.
+fn client_json(addr: &str) -> Connecting {
+    let url: Arc<str> = format!("http://{addr}/").into();
+    Box::pin(async move {
+        let client = Client::new();
+        Ok(Arc::new(move || {
+            let (client, url) = (client.clone(), Arc::clone(&url));
+            Box::pin(async move {
+                let response = client.post(&*url).json(&document()).await.map_err(|error| error.to_string())?;
+                Ok(response.text().await.map_err(|error| error.to_string())?.len())
+            }) as Sending
+        }) as Send)
+    })
+}
+
+/// What is posted.
+fn document() -> BTreeMap<&'static str, u32> {
+    BTreeMap::from([("x", 1), ("y", 2)])
+}
+
 /// tokio's streams as hyper wants them.
 mod tokio_io {
     use std::io;
@@ -269,6 +313,8 @@ mod peers {
         vec![
             Contestant { name: "hyper-util", kind: Kind::Async(hyper_util) },
             Contestant { name: "reqwest", kind: Kind::Async(reqwest) },
+            Contestant { name: "reqwest-session", kind: Kind::Async(reqwest_session) },
+            Contestant { name: "reqwest-json", kind: Kind::Async(reqwest_json) },
             Contestant { name: "ureq", kind: Kind::Blocking(ureq) },
         ]
     }
@@ -304,6 +350,36 @@ mod peers {
                 let (client, url) = (client.clone(), Arc::clone(&url));
                 Box::pin(async move {
                     let response = client.get(&*url).send().await.map_err(|error| error.to_string())?;
+                    Ok(response.text().await.map_err(|error| error.to_string())?.len())
+                }) as Sending
+            }) as Send)
+        })
+    }
+
+    fn reqwest_session(addr: &str) -> Connecting {
+        let url: Arc<str> = format!("http://{addr}/").into();
+        Box::pin(async move {
+            let client = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(30)).build();
+            let client = client.map_err(|error| error.to_string())?;
+            Ok(Arc::new(move || {
+                let (client, url) = (client.clone(), Arc::clone(&url));
+                Box::pin(async move {
+                    let response = client.get(&*url).send().await.map_err(|error| error.to_string())?;
+                    Ok(response.text().await.map_err(|error| error.to_string())?.len())
+                }) as Sending
+            }) as Send)
+        })
+    }
+
+    fn reqwest_json(addr: &str) -> Connecting {
+        let url: Arc<str> = format!("http://{addr}/").into();
+        Box::pin(async move {
+            let client = reqwest::Client::new();
+            Ok(Arc::new(move || {
+                let (client, url) = (client.clone(), Arc::clone(&url));
+                Box::pin(async move {
+                    let request = client.post(&*url).json(&document());
+                    let response = request.send().await.map_err(|error| error.to_string())?;
                     Ok(response.text().await.map_err(|error| error.to_string())?.len())
                 }) as Sending
             }) as Send)
