@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use crate::config::Reuse;
 use crate::events::{Connected, Events};
 use crate::key::Key;
-use crate::net::{Alpn, Dialed, Scheme, Target};
+use crate::net::{Alpn, Dialed};
 use crate::pool::{CloseReason, DialId, Refused, Waited, WaiterId};
 use crate::prepare::Prepared;
 use crate::shared::{Checkout, Lease, Shared};
@@ -28,7 +28,7 @@ pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled) {
+    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled, !request.is_replayable()) {
         Checkout::Lease(lease) => Ok(lease),
         // Boxed, because it is rare and large: every request's future would have room for it.
         Checkout::Wait(waiter) => Box::pin(wait(shared, request, timers, waiter)).await,
@@ -45,7 +45,7 @@ async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers,
             Some(lease) => lease,
             None => poll_fn(|cx| waiting.poll(timers, cx)).await?,
         };
-        if !lease.reused || lease.conn_mut().is_usable() {
+        if !lease.reused || lease.conn_mut().is_usable(true) {
             return Ok(lease);
         }
         // It died on the way here. The next place is the first of the queue: this request has waited long enough.
@@ -159,8 +159,7 @@ impl Dialing {
             if let Some(events) = &events {
                 events.connect_start(&key.to_string());
             }
-            let target = Target::new(Scheme::Http, key.host(), key.port());
-            let done = connector.connect(&target, None, Alpn::Http1, limit).await;
+            let done = connector.connect(&key.target(), key.proxy(), Alpn::Http1, limit).await;
             if let Some(events) = &events {
                 let connected = done.as_ref().map(Connected::of);
                 events.connect_done(&key.to_string(), connected.as_ref().map_err(|error| *error));

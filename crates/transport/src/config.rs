@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::decode::ContentCoding;
 use crate::events::Events;
-use crate::net::ConnectConfig;
+use crate::net::{ConnectConfig, ProxyConfig};
 
 /// The settings of a [`Transport`](crate::Transport): a plain struct to fill in. End a literal with
 /// `..TransportConfig::default()`: later versions add fields.
@@ -82,6 +83,10 @@ pub struct TransportConfig {
     /// transport is made: an update does not change it.
     pub connect: ConnectConfig,
 
+    /// Which proxy requests go through. Default: none. Go's default transport takes those of the environment:
+    /// [`ProxyConfig::from_env`]. Its `Transport.Proxy`.
+    pub proxy: ProxyConfig,
+
     /// How long a request may wait in the queue of its host before its own connection is being opened. Default `None`: as long as it
     /// takes, as Go. Ends with a [`Timeout`](roundtrip_types::ErrorKind::Timeout) in phase `queue`.
     pub wait_timeout: Option<Duration>,
@@ -115,6 +120,16 @@ pub struct TransportConfig {
     /// fields costs.
     pub max_response_header_fields: usize,
 
+    /// The content codings to offer to servers, the preferred one first. Default gzip, as Go; none is Go's `DisableCompression`.
+    ///
+    /// They are offered, and the response's body is decoded while it is read, if the request has no `Accept-Encoding` and no `Range` field
+    /// and its method is not HEAD. Such a response has [`Uncompressed`](crate::Uncompressed) in its extensions.
+    pub accept_codings: Vec<ContentCoding>,
+
+    /// Most bytes of a body when it is decoded; beyond it, reading fails with [`TooLarge`](roundtrip_types::ErrorKind::TooLarge).
+    /// Default `None`: no limit, as Go. A server can send a thousand times what it has to send.
+    pub max_decoded_bytes: Option<u64>,
+
     /// Puts [`Timings`](crate::Timings) into the extensions of each response. Default false: they cost three allocations and six looks
     /// at the clock a request.
     pub timings: bool,
@@ -137,6 +152,7 @@ impl Default for TransportConfig {
             max_requests_per_conn: None,
             disable_keep_alives: false,
             connect: ConnectConfig::default(),
+            proxy: ProxyConfig::none(),
             wait_timeout: None,
             connect_timeout: Some(Duration::from_secs(30)),
             response_header_timeout: None,
@@ -145,6 +161,8 @@ impl Default for TransportConfig {
             expect_continue_timeout: Some(Duration::from_secs(1)),
             max_response_header_bytes: 1 << 20,
             max_response_header_fields: 1000,
+            accept_codings: ContentCoding::default_offer(),
+            max_decoded_bytes: None,
             timings: false,
             events: None,
         }
@@ -161,6 +179,7 @@ impl TransportConfig {
             max_dials_per_host: None,
             max_response_header_bytes: 10 << 20,
             max_response_header_fields: usize::MAX,
+            proxy: ProxyConfig::from_env(),
             ..TransportConfig::default()
         }
     }
@@ -180,6 +199,7 @@ impl fmt::Debug for TransportConfig {
             .field("max_requests_per_conn", &self.max_requests_per_conn)
             .field("disable_keep_alives", &self.disable_keep_alives)
             .field("connect", &self.connect)
+            .field("proxy", &self.proxy)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)
@@ -188,6 +208,8 @@ impl fmt::Debug for TransportConfig {
             .field("expect_continue_timeout", &self.expect_continue_timeout)
             .field("max_response_header_bytes", &self.max_response_header_bytes)
             .field("max_response_header_fields", &self.max_response_header_fields)
+            .field("accept_codings", &self.accept_codings)
+            .field("max_decoded_bytes", &self.max_decoded_bytes)
             .field("timings", &self.timings)
             .field("events", &self.events.is_some())
             .finish()
@@ -210,6 +232,8 @@ impl fmt::Debug for TransportConfig {
 /// ```
 #[derive(Clone, Default)]
 pub struct RequestOptions {
+    /// The proxy of this request; see [`TransportConfig::proxy`].
+    pub proxy: Option<ProxyConfig>,
     /// See [`TransportConfig::wait_timeout`].
     pub wait_timeout: Option<Duration>,
     /// See [`TransportConfig::connect_timeout`]. It counts for the connection that is opened for this request, whoever uses it then.
@@ -298,6 +322,7 @@ impl fmt::Debug for InterimHook {
 impl fmt::Debug for RequestOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestOptions")
+            .field("proxy", &self.proxy)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)

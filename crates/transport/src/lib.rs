@@ -31,9 +31,11 @@ mod upgrade;
 mod acquire;
 mod body;
 mod conn;
-#[allow(dead_code)] // the transport does not decode yet
 mod decode;
 mod drain;
+#[cfg(feature = "http2")]
+#[allow(dead_code, unused_imports)] // the pool has no HTTP/2 yet
+mod h2;
 mod prepare;
 mod timers;
 
@@ -50,6 +52,8 @@ mod net;
 pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
+#[cfg(feature = "http2")]
+pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 #[cfg(feature = "tls")]

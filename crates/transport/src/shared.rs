@@ -72,6 +72,11 @@ pub(crate) enum Checkout {
     Refused(Refused),
 }
 
+/// A connection that lay idle for longer is looked at closely before it is used: one system call, against a request that is sent in vain
+/// or answered by bytes that came meanwhile. What comes within this time cannot be told from an answer that is on its way anyway; and
+/// a client that sends one request after the other is not slowed down.
+const HOT: Duration = Duration::from_micros(20);
+
 /// Spare buffers to keep; beyond it they are freed.
 const SPARE_BUFFERS: usize = 32;
 
@@ -101,8 +106,8 @@ impl Shared {
     // ---- for requests
 
     /// An idle connection to `key` that still looks usable, or a place in the queue. Those that turn out to be dead are closed on the
-    /// way.
-    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool) -> Checkout {
+    /// way. A request for which much depends on it, since it cannot be sent again, has the connection looked at `closely`.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool, closely: bool) -> Checkout {
         let mut fx = Fx::default();
         let mut locked = self.lock();
         let mut acquired = locked.pool.acquire(key, reuse, now(), &mut fx);
@@ -116,7 +121,8 @@ impl Shared {
                 Acquired::Refused(refused) => return Checkout::Refused(refused),
             };
             let mut lease = self.lease(taken, buffer);
-            if lease.conn_mut().is_usable() {
+            let closely = closely || lease.idle.is_some_and(|idle| idle.is_longer_than(HOT));
+            if lease.conn_mut().is_usable(closely) {
                 return Checkout::Lease(lease);
             }
             lease.fate = CloseReason::ClosedByPeer;

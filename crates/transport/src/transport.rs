@@ -275,7 +275,11 @@ fn respond(
         }
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
-        *response.body_mut() = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        let mut body = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+            response.extensions_mut().insert(uncompressed);
+        }
+        *response.body_mut() = body;
     }
     if let Some(timings) = timings {
         response.extensions_mut().insert(timings);

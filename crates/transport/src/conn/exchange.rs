@@ -123,7 +123,7 @@ impl Exchange<'_, '_> {
                     }
                     Ok(Some(head)) => return Poll::Ready(self.answer(conn, head, response)),
                     Ok(None) => {}
-                    Err(error) => return Poll::Ready(Err(malformed(error))),
+                    Err(error) => return Poll::Ready(Err(malformed_or_tls(error, &conn.buf))),
                 }
             }
             match conn.poll_fill(READ_HEAD, cx) {
@@ -291,6 +291,15 @@ impl Exchange<'_, '_> {
             None => error,
         }
     }
+}
+
+/// A TLS server that gets plain HTTP answers with an alert, in clear text, before it closes (RFC 8446, section 6).
+fn malformed_or_tls(error: HeadError, seen: &[u8]) -> Error {
+    if let [0x15 | 0x16, 3, ..] = seen {
+        let message = "the server speaks TLS on this port; the URL's scheme should be https, or the port another";
+        return Error::new(ErrorKind::Protocol, message).with_phase(Phase::Wait);
+    }
+    malformed(error)
 }
 
 fn malformed(error: HeadError) -> Error {

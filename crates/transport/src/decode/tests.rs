@@ -45,7 +45,7 @@ fn pieces(coded: &[u8], size: usize) -> Body {
     frames(coded.chunks(size).map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece)))).collect()).0
 }
 
-fn offer(limit: Option<u64>) -> Offer {
+fn offer(limit: Option<u64>) -> Offer<'static> {
     Offer::new(&[ContentCoding::Gzip], limit).unwrap()
 }
 
