@@ -73,8 +73,9 @@ pub use roundtrip_server::{
     Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
 };
 pub use roundtrip_transport::{
-    ConnInfo, ConnectConfig, PeerAddr, PoolStats, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Timings,
-    TlsInfo, Transport, TransportConfig,
+    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Identity, PeerAddr, PoolStats, Proxy,
+    ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Roots, Timings, TlsConfig,
+    TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

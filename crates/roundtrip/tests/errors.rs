@@ -5,14 +5,21 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use roundtrip::prelude::*;
 use roundtrip::{
-    Client, ClientConfig, ConnectConfig, Error, RequestOptions, Resolver, Server, Transport, TransportConfig, http,
+    Certificate, Client, ClientConfig, ConnectConfig, Error, Proxy, ProxyConfig, RequestOptions, Resolver, Roots,
+    Server, Transport, TransportConfig, http,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// What came of each situation of the guide's table, by the situation.
 #[derive(Default)]
@@ -76,6 +83,8 @@ fn options(change: impl FnOnce(&mut RequestOptions)) -> RequestOptions {
 async fn the_guide_shows_each_error_as_it_is() {
     let mut errors = Errors::default();
     addresses(&mut errors).await;
+    security(&mut errors).await;
+    proxies(&mut errors).await;
     answers(&mut errors).await;
     limits(&mut errors).await;
     bodies(&mut errors).await;
@@ -112,6 +121,91 @@ async fn addresses(errors: &mut Errors) {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = client.get(format!("http://{closed}/")).await.unwrap_err();
     errors.keep("nobody listens there", &error, Some(closed));
+}
+
+/// A server that secures with a certificate for `name` until `year`, signed by nobody that is known.
+async fn secured(name: &str, year: i32) -> SocketAddr {
+    let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 2, 28);
+    let issuer = {
+        let mut params = rcgen::CertificateParams::new([]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        // Each has a name of its own: two of one name would look like one with another signature.
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {}", NEXT.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertifiedIssuer::self_signed(params, key).unwrap()
+    };
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    *AUTHORITY.lock().unwrap() = issuer.pem();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Who does not trust it says so and goes.
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    addr
+}
+
+/// Who has signed the last certificate of `secured`.
+static AUTHORITY: Mutex<String> = Mutex::new(String::new());
+
+/// A client that trusts that one and nobody else, and finds every name here.
+fn trusting() -> Client {
+    let mut config = TransportConfig::default();
+    config.connect.tls.roots = Roots::Nothing;
+    config.connect.tls.extra_roots = Certificate::from_pem(AUTHORITY.lock().unwrap().as_bytes()).unwrap();
+    config.connect.resolve = Resolver::from_fn(|_| async { Ok(vec!["127.0.0.1:0".parse().unwrap()]) });
+    Client::with_transport(Transport::with_config(config))
+}
+
+/// Connections that cannot be trusted.
+async fn security(errors: &mut Errors) {
+    for (situation, certified, year) in [
+        ("a certificate for another host", "other.example", 2096),
+        ("a certificate that has expired", "shop.example", 2024),
+    ] {
+        let addr = secured(certified, year).await;
+        let error = trusting().get(format!("https://shop.example:{}/", addr.port())).await.unwrap_err();
+        errors.keep(situation, &error, Some(addr));
+    }
+    let trusting = trusting();
+    let addr = secured("shop.example", 2096).await;
+    let error = trusting.get(format!("https://shop.example:{}/", addr.port())).await.unwrap_err();
+    errors.keep("a certificate that nobody vouches for", &error, Some(addr));
+
+    let plain = peer("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", true).await;
+    let error = trusting.get(format!("https://shop.example:{}/", plain.port())).await.unwrap_err();
+    errors.keep("https to a port that speaks http", &error, Some(plain));
+    let silent = peer("", false).await;
+    let url = format!("https://shop.example:{}/", silent.port());
+    let mut config = trusting.transport().config().as_ref().clone();
+    config.connect.tls.handshake_timeout = Some(Duration::from_millis(300));
+    let client = Client::with_transport(Transport::with_config(config));
+    errors.keep("the handshake takes too long", &client.get(url).await.unwrap_err(), Some(silent));
+}
+
+/// Proxies that do not help.
+async fn proxies(errors: &mut Errors) {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refusing = peer("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", true).await;
+    for (situation, proxy) in [("no proxy listens there", closed), ("the proxy wants credentials", refusing)] {
+        let proxy_config = ProxyConfig::fixed(Proxy::new(&format!("http://ann:s3cret@{proxy}")).unwrap());
+        let config = TransportConfig { proxy: proxy_config, ..TransportConfig::default() };
+        let client = Client::with_transport(Transport::with_config(config));
+        let error = client.get("https://example.com/").await.unwrap_err();
+        errors.keep(situation, &error, Some(proxy));
+    }
 }
 
 /// Servers that do not answer as they should.

@@ -27,8 +27,16 @@ What comes back
   -b, --body-only          print the body only
   -o, --output FILE        write the body to FILE, with a progress bar; print the head
   -v, --verbose            say on standard error what is sent and what came back, and where the time went
+The way there
+      --proxy URL          a proxy: http://, https://, socks5://, socks5h:// (default: those of the environment)
+      --no-proxy           none at all
+      --cacert FILE        trust the certificates in FILE (PEM), too
+  -k, --insecure           trust any certificate: anybody on the way can be the server
+      --unix PATH          connect to the Unix socket PATH, whatever the host
+      --http2              HTTP/2, also without TLS
 Patience
       --timeout SECONDS    most time for everything
+      --connect-timeout S  most time for finding and reaching the server
       --retry N            repeat what failed for a moment, up to N times
       --max-size BYTES     most bytes of the body
   -h, --help               print this
@@ -37,11 +45,12 @@ Exit codes, curl's where it has one:
    0  there was a response, whatever its status     23  the output could not be written
    2  the arguments are wrong                       26  a file to be sent could not be read
    3  the URL or the request is wrong               28  the time was over
-   6  the host name does not resolve                47  there were too many redirects, or one that leads nowhere
-   7  no connection could be made                   52  the server closed without an answer
-   8  the answer is not HTTP as it should be        56  the connection broke, or something else failed
-  18  the body ended too early                      63  the response is too large
-  22  the status was 400 or above, with --fail";
+   6  the host name does not resolve                35  the connection could not be secured
+   7  no connection could be made                   47  there were too many redirects, or one that leads nowhere
+   8  the answer is not HTTP as it should be        52  the server closed without an answer
+  18  the body ended too early                      56  the connection broke, or something else failed
+  22  the status was 400 or above, with --fail      60  the server's certificate is not trusted
+  97  the proxy refused or failed                   63  the response is too large";
 
 /// What is wanted.
 #[derive(Debug, Default)]
@@ -56,7 +65,14 @@ pub(crate) struct Args {
     pub(crate) body_only: bool,
     pub(crate) output: Option<PathBuf>,
     pub(crate) verbose: bool,
+    pub(crate) proxy: Option<String>,
+    pub(crate) no_proxy: bool,
+    pub(crate) cacert: Option<PathBuf>,
+    pub(crate) insecure: bool,
+    pub(crate) unix: Option<PathBuf>,
+    pub(crate) http2: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) retries: u32,
     pub(crate) max_size: Option<usize>,
     pub(crate) url: String,
@@ -112,10 +128,15 @@ pub(crate) fn parse() -> Parsed<Option<Args>> {
             Arg::Short('b') | Arg::Long("body-only") => args.body_only = true,
             Arg::Short('o') | Arg::Long("output") => args.output = Some(given.value()?.into()),
             Arg::Short('v') | Arg::Long("verbose") => args.verbose = true,
-            Arg::Long("timeout") => {
-                let seconds: f64 = given.value()?.parse()?;
-                let limit = Duration::try_from_secs_f64(seconds);
-                args.timeout = Some(limit.map_err(|_| format!("--timeout {seconds}: no time"))?);
+            Arg::Long("proxy") => args.proxy = Some(text(&mut given)?),
+            Arg::Long("no-proxy") => args.no_proxy = true,
+            Arg::Long("cacert") => args.cacert = Some(given.value()?.into()),
+            Arg::Short('k') | Arg::Long("insecure") => args.insecure = true,
+            Arg::Long("unix") => args.unix = Some(given.value()?.into()),
+            Arg::Long("http2") => args.http2 = true,
+            Arg::Long("timeout") => args.timeout = Some(seconds(&mut given, "--timeout")?),
+            Arg::Long("connect-timeout") => {
+                args.connect_timeout = Some(seconds(&mut given, "--connect-timeout")?);
             }
             Arg::Long("retry") => args.retries = given.value()?.parse()?,
             Arg::Long("max-size") => args.max_size = Some(given.value()?.parse()?),
@@ -140,6 +161,11 @@ pub(crate) fn parse() -> Parsed<Option<Args>> {
 
 fn text(given: &mut Parser) -> Parsed<String> {
     Ok(given.value()?.parse()?)
+}
+
+fn seconds(given: &mut Parser, option: &str) -> Parsed<Duration> {
+    let seconds: f64 = given.value()?.parse()?;
+    Ok(Duration::try_from_secs_f64(seconds).map_err(|_| format!("{option} {seconds}: no time"))?)
 }
 
 fn cut(text: &str, at: char) -> Option<(String, String)> {

@@ -12,10 +12,13 @@ use std::sync::Arc;
 use args::{Args, Content};
 use failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use roundtrip::http::{HeaderValue, Method};
+use roundtrip::http::{HeaderValue, Method, Version};
 use roundtrip::multipart::Form;
 use roundtrip::prelude::*;
-use roundtrip::{Client, ClientConfig, MemoryJar, RedirectPolicy, RequestBuilder, RetryConfig, RetryLayer, Transport};
+use roundtrip::{
+    Certificate, Client, ClientConfig, Dialer, MemoryJar, Proxy, ProxyConfig, RedirectPolicy, RequestBuilder,
+    RetryConfig, RetryLayer, Transport, TransportConfig,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -51,7 +54,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         jar: args.cookies.is_some().then(|| Arc::new(jar.clone()) as _),
         ..ClientConfig::default()
     };
-    let transport = Transport::new();
+    let transport = Transport::with_config(transport_config(&args)?);
     let client = Client::with_config(transport.clone(), config);
     let response = if args.retries > 0 {
         let config = RetryConfig { max_attempts: args.retries.saturating_add(1), ..RetryConfig::default() };
@@ -59,6 +62,9 @@ async fn run(args: Args) -> Result<(), Failure> {
     } else {
         send(&client, &args).await?
     };
+    if args.http2 && response.version() != Version::HTTP_2 {
+        eprintln!("fetch: HTTP/2 was asked for, but this is {:?}", response.version());
+    }
     if args.verbose {
         report::head(&response);
     }
@@ -73,12 +79,40 @@ async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How the server is reached.
+fn transport_config(args: &Args) -> Result<TransportConfig, Failure> {
+    let mut config = TransportConfig { proxy: ProxyConfig::from_env(), ..TransportConfig::default() };
+    if let Some(proxy) = &args.proxy {
+        config.proxy = ProxyConfig::fixed(Proxy::new(proxy)?);
+    }
+    if args.no_proxy {
+        config.proxy = ProxyConfig::none();
+    }
+    if let Some(path) = &args.cacert {
+        let pem = std::fs::read(path);
+        let pem =
+            pem.map_err(|error| Failure { message: format!("cannot read {}: {error}", path.display()), code: 26 })?;
+        config.connect.tls.extra_roots = Certificate::from_pem(&pem)?;
+    }
+    config.connect.tls.danger.accept_invalid_certificates = args.insecure;
+    if let Some(path) = &args.unix {
+        config.connect.dial = Dialer::Unix(path.clone());
+    }
+    if let Some(limit) = args.connect_timeout {
+        config.connect_timeout = Some(limit);
+    }
+    Ok(config)
+}
+
 /// Builds the request, says what it is if that is wanted, and sends it.
 async fn send<T: RoundTripper>(client: &Client<T>, args: &Args) -> Result<Response, Failure> {
     let default_method = if args.body.is_some() { Method::POST } else { Method::GET };
     let mut builder = client.request(args.method.clone().unwrap_or(default_method), &args.url);
     if let Some((user, password)) = &args.user {
         builder = builder.basic_auth(user, password);
+    }
+    if args.http2 {
+        builder = builder.version(Version::HTTP_2);
     }
     builder = with_content(builder, args);
     for (name, value) in &args.fields {
