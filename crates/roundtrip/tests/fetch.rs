@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,6 +10,12 @@ use std::sync::{Arc, mpsc};
 
 use roundtrip::prelude::*;
 use roundtrip::{Response, ServeMux, Server, http};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 fn fetch(args: &[&str]) -> Output {
     let mut path: PathBuf = std::env::current_exe().unwrap();
@@ -144,4 +151,80 @@ fn failing_statuses_and_retries() {
     let missing = fetch(&["-f", &format!("{url}/none")]);
     assert_eq!(missing.status.code(), Some(22), "{missing:?}");
     assert_eq!(text(&missing.stderr), format!("fetch: GET {url}/none: 404 Not Found\n"));
+}
+
+/// Answers each connection's first request with these bytes, over TLS with a certificate for localhost if there is one, on a thread
+/// of its own. Returns the port, and the authority's certificate.
+fn raw(answer: &'static str, secured: bool) -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    let acceptor = secured.then(|| TlsAcceptor::from(Arc::new(config)));
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(listener.local_addr().unwrap().port()).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // A client that does not trust the certificate goes.
+                match &acceptor {
+                    Some(acceptor) => drop(answer_once(acceptor.accept(stream).await, answer).await),
+                    None => drop(answer_once(Ok(stream), answer).await),
+                }
+            }
+        });
+    });
+    (told.recv().unwrap(), made.cert.pem())
+}
+
+async fn answer_once(stream: io::Result<impl AsyncRead + AsyncWrite + Unpin>, answer: &str) -> io::Result<()> {
+    let mut stream = stream?;
+    let mut request = vec![0; 4096];
+    let read = stream.read(&mut request).await?;
+    let line = String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned();
+    let answer = answer.replace("LENGTH", &line.len().to_string()).replace("LINE", &line);
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+const ECHO: &str = "HTTP/1.1 200 OK\r\ncontent-length: LENGTH\r\n\r\nLINE";
+
+#[test]
+fn tls_is_trusted_only_with_reason() {
+    let (port, pem) = raw(ECHO, true);
+    let url = format!("https://localhost:{port}/x");
+    let untrusted = fetch(&["-b", "--no-proxy", &url]);
+    assert_eq!(untrusted.status.code(), Some(60), "{untrusted:?}");
+    let certificate = temp("certificate");
+    std::fs::write(&certificate, pem).unwrap();
+    let trusted = fetch(&["-b", "-v", "--no-proxy", "--cacert", certificate.to_str().unwrap(), &url]);
+    assert_eq!(text(&trusted.stdout), "GET /x HTTP/1.1", "{trusted:?}");
+    assert!(text(&trusted.stderr).contains("* TLSv1.3 TLS_"), "{trusted:?}");
+    let other_name = format!("https://127.0.0.1:{port}/x");
+    let wrong = fetch(&["-b", "--no-proxy", "--cacert", certificate.to_str().unwrap(), &other_name]);
+    assert_eq!(wrong.status.code(), Some(60), "{wrong:?}");
+    std::fs::remove_file(&certificate).unwrap();
+    assert_eq!(text(&fetch(&["-b", "-k", "--no-proxy", &other_name]).stdout), "GET /x HTTP/1.1");
+    let (plain, _) = raw(ECHO, false);
+    let plain = fetch(&["-b", "-k", "--no-proxy", &format!("https://localhost:{plain}/")]);
+    assert_eq!(plain.status.code(), Some(35), "{plain:?}");
+}
+
+#[test]
+fn proxies_are_used_and_their_refusals_told() {
+    let (port, _) = raw(ECHO, false);
+    let proxy = format!("http://127.0.0.1:{port}");
+    let through = fetch(&["-b", "--proxy", &proxy, "http://nowhere.invalid/x"]);
+    assert_eq!(text(&through.stdout), "GET http://nowhere.invalid/x HTTP/1.1", "{through:?}");
+    let (refusing, _) = raw("HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", false);
+    let refused =
+        fetch(&["-b", "--proxy", &format!("http://ann:s3cret@127.0.0.1:{refusing}"), "https://nowhere.invalid/"]);
+    assert_eq!(refused.status.code(), Some(97), "{refused:?}");
+    assert!(!text(&refused.stderr).contains("s3cret"), "{refused:?}");
+    let bad = fetch(&["--proxy", "gopher://h/", "http://nowhere.invalid/"]);
+    assert_eq!(bad.status.code(), Some(3), "{bad:?}");
 }
