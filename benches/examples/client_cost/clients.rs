@@ -1,9 +1,12 @@
 //! The clients that are compared. Each makes the same request in the way its own documentation shows.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use roundtrip_client::Client;
+use roundtrip_client::{Client, ClientConfig, Jar, MemoryJar};
 use roundtrip_transport::{RoundTripper, Transport};
 use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
@@ -35,6 +38,8 @@ pub(crate) fn all() -> Vec<Contestant> {
         Contestant { name: "hyper", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper(addr, n, tasks))) },
         Contestant { name: "transport", kind: Kind::Async(|addr, n, tasks| Box::pin(transport(addr, n, tasks))) },
         Contestant { name: "client", kind: Kind::Async(|addr, n, tasks| Box::pin(client(addr, n, tasks))) },
+        Contestant { name: "client-session", kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))) },
+        Contestant { name: "client-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
     ];
     ours.into_iter().chain(peers::all()).collect()
 }
@@ -183,6 +188,45 @@ async fn client(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
     .await
 }
 
+/// The same with cookies and a limit on time.
+async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let jar: Option<Arc<dyn Jar>> = Some(Arc::new(MemoryJar::new()));
+    let config = ClientConfig { jar, timeout: Some(Duration::from_secs(30)), ..ClientConfig::default() };
+    let client = Client::with_config(Transport::new(), config);
+    drive(requests, tasks, |requests| {
+        let (client, url) = (client.clone(), format!("http://{addr}/"));
+        async move {
+            for _ in 0..requests {
+                let response = client.get(&url).await.map_err(said)?;
+                check(response.text().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// A POST of a small JSON document.
+async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let client = Client::new();
+    drive(requests, tasks, |requests| {
+        let (client, url) = (client.clone(), format!("http://{addr}/"));
+        async move {
+            for _ in 0..requests {
+                let response = client.post(&url).json(&document()).await.map_err(said)?;
+                check(response.text().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// What is posted.
+fn document() -> BTreeMap<&'static str, u32> {
+    BTreeMap::from([("x", 1), ("y", 2)])
+}
+
 /// tokio's streams as hyper wants them.
 mod tokio_io {
     use std::io;
@@ -247,12 +291,17 @@ mod peers {
 
 #[cfg(feature = "peers")]
 mod peers {
-    use super::{Contestant, Kind, check, drive, said};
+    use super::{Contestant, Duration, Kind, check, document, drive, said};
 
     pub(super) fn all() -> Vec<Contestant> {
         vec![
             Contestant { name: "hyper-util", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper_util(addr, n, tasks))) },
             Contestant { name: "reqwest", kind: Kind::Async(|addr, n, tasks| Box::pin(reqwest(addr, n, tasks))) },
+            Contestant {
+                name: "reqwest-session",
+                kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))),
+            },
+            Contestant { name: "reqwest-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
             Contestant { name: "ureq", kind: Kind::Blocking(ureq) },
         ]
     }
@@ -288,6 +337,37 @@ mod peers {
             async move {
                 for _ in 0..requests {
                     let response = client.get(&url).send().await.map_err(said)?;
+                    check(response.text().await.map_err(said)?.len())?;
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+        let client = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(30)).build();
+        let client = client.map_err(said)?;
+        drive(requests, tasks, |requests| {
+            let (client, url) = (client.clone(), format!("http://{addr}/"));
+            async move {
+                for _ in 0..requests {
+                    let response = client.get(&url).send().await.map_err(said)?;
+                    check(response.text().await.map_err(said)?.len())?;
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+        let client = reqwest::Client::new();
+        drive(requests, tasks, |requests| {
+            let (client, url) = (client.clone(), format!("http://{addr}/"));
+            async move {
+                for _ in 0..requests {
+                    let response = client.post(&url).json(&document()).send().await.map_err(said)?;
                     check(response.text().await.map_err(said)?.len())?;
                 }
                 Ok(())

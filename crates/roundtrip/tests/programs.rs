@@ -78,7 +78,6 @@ fn fetch_has_an_exit_code_for_each_kind_of_failure() {
         (&["--nonsense"][..], 2, "--nonsense"),
         (&[][..], 2, "no URL"),
         (&["no-scheme"], 3, "no scheme"),
-        (&["https://localhost/"], 3, "https is not supported yet"),
         (&["-H", "bad name: x", &hello.url("/")], 3, "bad name"),
         (&["http://no-such-host.invalid/"], 6, "no-such-host.invalid"),
         (&[&refused], 7, "refused"),
