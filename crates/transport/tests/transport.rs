@@ -11,7 +11,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Method;
-use roundtrip_transport::{Connection, Dial, DialFuture, Dialer, RoundTripper, Target, Transport, TransportConfig};
+use roundtrip_transport::{
+    ConnectConfig, Connection, Dial, DialFuture, Dialer, RoundTripper, Target, Transport, TransportConfig,
+};
 use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -870,8 +872,8 @@ impl Dial for Stuck {
 #[tokio::test(start_paused = true)]
 async fn a_failed_write_ends_the_request_though_nothing_more_is_heard() {
     for (takes, was_sent, within) in [(0, false, Duration::ZERO), (10, true, Duration::from_millis(51))] {
-        let dial = Dialer::Custom(Arc::new(Stuck { takes }));
-        let transport = Transport::with_config(TransportConfig { dial, ..TransportConfig::default() });
+        let connect = ConnectConfig { dial: Dialer::Custom(Arc::new(Stuck { takes })), ..ConnectConfig::default() };
+        let transport = Transport::with_config(TransportConfig { connect, ..TransportConfig::default() });
         let began = tokio::time::Instant::now();
         let req = http::Request::get("http://h.test/").body(Body::empty()).unwrap();
         let error = transport.round_trip(req).await.unwrap_err();

@@ -1,0 +1,396 @@
+//! `client_wire.json`: fixed bytes from a raw server, what the caller gets, and whether the next request is safe from what is left of them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use roundtrip_transport::{
+    InterimHook, RequestOptions, RoundTripper, Transport, TransportConfig, Uncompressed, Upgraded,
+};
+use roundtrip_types::{Body, Error, Response};
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::peer::Socket;
+use super::promises::promised;
+use super::{Run, Verdict, fields, go_zero, known_keys, latin1, millis, part_bytes, slug};
+
+const FILE: &str = "client_wire.json";
+
+const KEYS: &[&str] = &[
+    "request",
+    "should",
+    "must",
+    "then",
+    "want",
+    "must_close",
+    "preview",
+    "go",
+    "name",
+    "rfc",
+    "transport",
+    "group",
+    "note",
+    "reply",
+];
+
+/// No head within this is `stalled`.
+const HEAD_LIMIT: Duration = Duration::from_millis(500);
+
+/// So is a body that pauses so long.
+const BODY_LIMIT: Duration = Duration::from_millis(400);
+
+/// For late bytes, the drain, and whoever watches idle connections.
+const QUIET: Duration = Duration::from_millis(80);
+
+pub(crate) async fn run() {
+    let mut run = Run::load(FILE, KEYS);
+    run.play(|case| async move { check(&case).await }).await;
+    println!("{FILE}: the reason phrase is not looked at: http::Response has none");
+    run.finish();
+}
+
+/// What the caller and the server saw.
+struct Seen {
+    facts: Value,
+    /// Whether an error was surfaced, at the head or in the body.
+    rejected: bool,
+    error: String,
+}
+
+async fn check(case: &Value) -> Verdict {
+    let seen = exchange(case).await;
+    let follow_up = &seen.facts["follow_up"];
+    if follow_up["outcome"] != "ok" || follow_up["body"] != "next" {
+        return Verdict::Failed(format!("the follow-up got {follow_up}: {}", seen.error));
+    }
+    let same_connection = follow_up["same_connection"] == true;
+    match case["must"].as_str() {
+        Some("accept") if seen.rejected => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
+        Some("reject") if !seen.rejected => return Verdict::Failed(format!("must be rejected: {}", seen.facts)),
+        _ => {}
+    }
+    if case["must_close"] == true && same_connection {
+        return Verdict::Failed("the connection must be closed".into());
+    }
+    let want = wanted(case);
+    if seen.facts == want {
+        return Verdict::Passed;
+    }
+    match promised(case, &input(case), &want, &seen.facts) {
+        Some(slug) => Verdict::Differs(slug),
+        None => Verdict::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
+    }
+}
+
+/// `want`, as far as a caller of ours can see it.
+fn wanted(case: &Value) -> Value {
+    let want = &case["want"];
+    let keys = [
+        "uncompressed",
+        "interim",
+        "headers",
+        "status",
+        "status_line_text",
+        "request_body_sent",
+        "body_end",
+        "client_closed_connection",
+        "trailers",
+        "follow_up",
+        "close",
+        "body",
+        "content_length",
+        "body_len",
+        "outcome",
+        "error",
+        "proto",
+    ];
+    known_keys(want, &keys);
+    let mut wanted = want.clone();
+    let map = wanted.as_object_mut().unwrap();
+    // Whether the response ends its connection is seen by the connection.
+    for key in ["close", "status_line_text"] {
+        map.remove(key);
+    }
+    if want["close"] == true
+        && let Some(headers) = map.get_mut("headers").and_then(Value::as_object_mut)
+        && headers.get("connection").is_some_and(|values| values.to_string().to_lowercase().contains("close"))
+    {
+        headers.remove("connection");
+        if headers.is_empty() {
+            map.remove("headers");
+        }
+    }
+    if map["outcome"] != "ok" {
+        map.retain(|key, _| FAILED_KEYS.contains(&key.as_str()));
+    }
+    for key in ["error", "body_end"] {
+        if let Some(kind) = map.get(key).and_then(Value::as_str) {
+            map.insert(key.into(), json!(one_kind(kind)));
+        }
+    }
+    wanted
+}
+
+const FAILED_KEYS: &[&str] =
+    &["outcome", "interim", "error", "client_closed_connection", "follow_up", "request_body_sent"];
+
+/// SCENARIOS.md: these are one kind; in this file the server always cuts inside a message.
+fn one_kind(kind: &str) -> String {
+    kind.replace("unexpected_eof", "malformed").replace("connection_lost", "malformed")
+}
+
+fn input(case: &Value) -> Vec<u8> {
+    case["reply"].as_array().unwrap().iter().flat_map(part_bytes).collect()
+}
+
+/// What the server saw of one connection.
+#[derive(Default)]
+struct Served {
+    sockets: Vec<Arc<Socket>>,
+    request_body: Option<bool>,
+    follow_up_on: Option<usize>,
+}
+
+async fn exchange(case: &Value) -> Seen {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = Arc::new(Mutex::new(Served::default()));
+    let server = tokio::spawn(serve(case.clone(), listener, Arc::clone(&served)));
+    let transport = Transport::with_config(config(&case["transport"]));
+    let interim = Arc::new(Mutex::new(Vec::new()));
+    let (mut facts, error) = first(case, &transport, address, &interim).await;
+    tokio::time::sleep(QUIET).await;
+    let (closed, body_sent) = {
+        let served = served.lock().unwrap();
+        (served.sockets.first().is_some_and(|socket| socket.has_ended()), served.request_body)
+    };
+    facts.insert("client_closed_connection".into(), json!(closed));
+    if let Some(sent) = body_sent.filter(|_| case["want"]["request_body_sent"].is_boolean()) {
+        facts.insert("request_body_sent".into(), json!(sent));
+    }
+    let interim = interim.lock().unwrap().clone();
+    if !interim.is_empty() {
+        facts.insert("interim".into(), json!(interim));
+    }
+    let mut follow_up = json!({"outcome": "error"});
+    let request = http::Request::get(format!("http://{address}/follow")).body(Body::empty()).unwrap();
+    if let Ok(Ok(response)) = timeout(super::LIMIT, transport.round_trip(request)).await
+        && let Ok(Ok(body)) = timeout(super::LIMIT, response.into_body().bytes()).await
+    {
+        follow_up = json!({"outcome": "ok", "body": latin1(&body)});
+    }
+    follow_up["same_connection"] = json!(served.lock().unwrap().follow_up_on == Some(0));
+    facts.insert("follow_up".into(), follow_up);
+    server.abort();
+    for socket in &served.lock().unwrap().sockets {
+        socket.stop();
+    }
+    let rejected = facts["outcome"] == "error"
+        || facts.get("body_end").and_then(Value::as_str).is_some_and(|end| end.starts_with("error"));
+    Seen { facts: Value::Object(facts), rejected, error }
+}
+
+fn config(given: &Value) -> TransportConfig {
+    let keys =
+        ["max_response_header_bytes", "disable_compression", "expect_continue_timeout_ms", "disable_keep_alives"];
+    known_keys(given, &keys);
+    let mut config = go_zero();
+    if let Some(limit) = given["max_response_header_bytes"].as_u64() {
+        config.max_response_header_bytes = usize::try_from(limit).unwrap();
+    }
+    config.expect_continue_timeout = millis(&given["expect_continue_timeout_ms"]).filter(|limit| !limit.is_zero());
+    if given["disable_compression"] == true {
+        config.accept_codings.clear();
+    }
+    config.disable_keep_alives = given["disable_keep_alives"] == true;
+    config
+}
+
+/// The request of the case, and what its caller gets.
+async fn first(
+    case: &Value,
+    transport: &Transport,
+    address: std::net::SocketAddr,
+    interim: &Arc<Mutex<Vec<u16>>>,
+) -> (Map<String, Value>, String) {
+    let given = &case["request"];
+    known_keys(given, &["method", "path", "headers", "body", "trace_interim"]);
+    let method = Method::from_bytes(given["method"].as_str().unwrap().as_bytes()).unwrap();
+    let body = given["body"].as_str().map_or_else(Body::empty, |text| Body::from(text.to_owned()));
+    let uri = format!("http://{address}{}", given["path"].as_str().unwrap());
+    let mut request = http::Request::builder().method(method.clone()).uri(uri).body(body).unwrap();
+    for (name, value) in given["headers"].as_object().into_iter().flatten() {
+        let name = http::HeaderName::from_bytes(name.as_bytes()).unwrap();
+        request.headers_mut().append(name, value.as_str().unwrap().parse().unwrap());
+    }
+    if given["trace_interim"] == true {
+        let interim = Arc::clone(interim);
+        let hook = InterimHook::new(move |status, _| interim.lock().unwrap().push(status.as_u16()));
+        request.extensions_mut().insert(RequestOptions { on_interim: Some(hook), ..RequestOptions::default() });
+    }
+    let mut facts = Map::new();
+    match timeout(HEAD_LIMIT, transport.round_trip(request)).await {
+        Err(_) => {
+            facts.insert("outcome".into(), json!("stalled"));
+            (facts, String::new())
+        }
+        Ok(Err(error)) => {
+            facts.insert("outcome".into(), json!("error"));
+            facts.insert("error".into(), json!(one_kind(slug(&error))));
+            (facts, error.to_string())
+        }
+        Ok(Ok(response)) => read(&method, response).await,
+    }
+}
+
+async fn read(method: &Method, mut response: Response) -> (Map<String, Value>, String) {
+    let stream = Upgraded::take(&mut response);
+    let (head, mut body) = response.into_parts();
+    let chunked = says(&head.headers, "transfer-encoding", "chunked");
+    let length = match body.content_length() {
+        // What Go says of the length when there is no body: the field's value for HEAD, nothing known without one.
+        Some(0) if method == Method::HEAD => {
+            head.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(-1)
+        }
+        Some(length) => i64::try_from(length).unwrap(),
+        None => -1,
+    };
+    let (mut data, mut trailers, mut error) = (Vec::new(), None, None::<Error>);
+    let mut end = "eof".to_owned();
+    if let Some(mut stream) = stream {
+        loop {
+            match timeout(BODY_LIMIT, stream.read_buf(&mut data)).await {
+                Ok(Ok(0)) => break,
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) => {
+                    end = "error:malformed".into();
+                    break;
+                }
+                Err(_) => {
+                    end = "stalled".into();
+                    break;
+                }
+            }
+        }
+    } else {
+        loop {
+            match timeout(BODY_LIMIT, body.frame()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) => data.extend_from_slice(&piece),
+                    Err(frame) => trailers = frame.into_trailers().ok(),
+                },
+                Ok(Some(Err(failure))) => {
+                    end = format!("error:{}", one_kind(slug(&failure)));
+                    error = Some(failure);
+                    break;
+                }
+                Err(_) => {
+                    end = "stalled".into();
+                    break;
+                }
+            }
+        }
+    }
+    drop(body);
+    // Go keeps these apart from the other fields.
+    let mut without = vec!["transfer-encoding"];
+    if chunked {
+        without.push("trailer");
+    }
+    if says(&head.headers, "connection", "close") {
+        without.push("connection");
+    }
+    if head.headers.contains_key("transfer-encoding") {
+        without.push("content-length");
+    }
+    let facts = json!({
+        "outcome": "ok",
+        "proto": format!("{:?}", head.version),
+        "status": head.status.as_u16(),
+        "content_length": length,
+        "body_len": data.len(),
+        "body_end": end,
+    });
+    let Value::Object(mut facts) = facts else { unreachable!("an object") };
+    if head.extensions.get::<Uncompressed>().is_some() {
+        facts.insert("uncompressed".into(), json!(true));
+    }
+    let headers = fields(&head.headers, &without);
+    if headers.as_object().is_some_and(|map| !map.is_empty()) {
+        facts.insert("headers".into(), headers);
+    }
+    if !data.is_empty() && data.len() <= 200 {
+        facts.insert("body".into(), json!(latin1(&data)));
+    }
+    if let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) {
+        facts.insert("trailers".into(), fields(&trailers, &[]));
+    }
+    (facts, error.map(|error| error.to_string()).unwrap_or_default())
+}
+
+fn says(headers: &HeaderMap, name: &str, option: &str) -> bool {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(option))
+}
+
+/// Plays the reply to the first request, and `next` to all others.
+async fn serve(case: Value, listener: TcpListener, served: Arc<Mutex<Served>>) {
+    let (case, mut is_first) = (Arc::new(case), true);
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = Socket::new(stream);
+        let number = {
+            let mut served = served.lock().unwrap();
+            served.sockets.push(Arc::clone(&socket));
+            served.sockets.len() - 1
+        };
+        let (case, served) = (Arc::clone(&case), Arc::clone(&served));
+        let plays = std::mem::take(&mut is_first);
+        tokio::spawn(async move {
+            if plays && play(&case, &socket, &served).await.is_none() {
+                return;
+            }
+            while let Some(head) = socket.head().await {
+                socket.body(&head).await;
+                served.lock().unwrap().follow_up_on.get_or_insert(number);
+                let _ = socket.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext").await;
+            }
+        });
+    }
+}
+
+async fn play(case: &Value, socket: &Socket, served: &Mutex<Served>) -> Option<()> {
+    let head = socket.head().await?;
+    let expects = head.field("expect").is_some();
+    let mut has_body = false;
+    if !expects {
+        socket.body(&head).await?;
+        has_body = true;
+    }
+    for part in case["reply"].as_array().unwrap() {
+        known_keys(part, &["b64", "repeat_b64", "times", "pause_ms", "wait"]);
+        if part["wait"] == "body" && !has_body {
+            socket.body(&head).await?;
+            has_body = true;
+        }
+        if let Some(pause) = millis(&part["pause_ms"]) {
+            tokio::time::sleep(pause).await;
+        }
+        // The client may have seen enough already.
+        let _ = socket.write(&part_bytes(part)).await;
+    }
+    if case["then"] == "close" {
+        socket.fin();
+    }
+    if expects && !has_body {
+        let body = socket.body(&head);
+        served.lock().unwrap().request_body = Some(false);
+        body.await?;
+    }
+    served.lock().unwrap().request_body = Some(true);
+    Some(())
+}
