@@ -1,7 +1,7 @@
 //! `client_wire.json`: fixed bytes from a raw server, what the caller gets, and whether the next request is safe from what is left of them.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method};
 use roundtrip_transport::{
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::peer::Socket;
 use super::promises::promised;
-use super::{Run, Verdict, fields, go_zero, known_keys, latin1, millis, part_bytes, slug};
+use super::{Run, Verdict, fields, go_zero, known_keys, latin1, millis, part_bytes, slug, within};
 
 const FILE: &str = "client_wire.json";
 
@@ -146,9 +146,10 @@ fn input(case: &Value) -> Vec<u8> {
     case["reply"].as_array().unwrap().iter().flat_map(part_bytes).collect()
 }
 
-/// What the server saw of one connection.
-#[derive(Default)]
+/// What the server saw and did.
 struct Served {
+    /// When the last part of the reply was played, and whether that was all.
+    played: (Instant, bool),
     sockets: Vec<Arc<Socket>>,
     request_body: Option<bool>,
     follow_up_on: Option<usize>,
@@ -157,12 +158,30 @@ struct Served {
 async fn exchange(case: &Value) -> Seen {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = Arc::new(Mutex::new(Served::default()));
+    let served = Arc::new(Mutex::new(Served {
+        played: (Instant::now(), false),
+        sockets: Vec::new(),
+        request_body: None,
+        follow_up_on: None,
+    }));
     let server = tokio::spawn(serve(case.clone(), listener, Arc::clone(&served)));
     let transport = Transport::with_config(config(&case["transport"]));
     let interim = Arc::new(Mutex::new(Vec::new()));
-    let (mut facts, error) = first(case, &transport, address, &interim).await;
+    let (mut facts, error) = first(case, &transport, address, &interim, &served).await;
+    // Late bytes come first. A script that waits for a body which is not sent ends with the connection, or not at all.
+    within(HEAD_LIMIT, || {
+        let served = served.lock().unwrap();
+        served.played.1 || served.sockets.first().is_some_and(|socket| socket.has_ended())
+    })
+    .await;
     tokio::time::sleep(QUIET).await;
+    if case["want"]["client_closed_connection"] == true {
+        // It may take longer on a busy machine; that it stays open has been seen by now.
+        within(Duration::from_secs(1), || {
+            served.lock().unwrap().sockets.first().is_some_and(|socket| socket.has_ended())
+        })
+        .await;
+    }
     let (closed, body_sent) = {
         let served = served.lock().unwrap();
         (served.sockets.first().is_some_and(|socket| socket.has_ended()), served.request_body)
@@ -215,6 +234,7 @@ async fn first(
     transport: &Transport,
     address: std::net::SocketAddr,
     interim: &Arc<Mutex<Vec<u16>>>,
+    served: &Mutex<Served>,
 ) -> (Map<String, Value>, String) {
     let given = &case["request"];
     known_keys(given, &["method", "path", "headers", "body", "trace_interim"]);
@@ -232,21 +252,35 @@ async fn first(
         request.extensions_mut().insert(RequestOptions { on_interim: Some(hook), ..RequestOptions::default() });
     }
     let mut facts = Map::new();
-    match timeout(HEAD_LIMIT, transport.round_trip(request)).await {
-        Err(_) => {
+    match patiently(HEAD_LIMIT, served, transport.round_trip(request)).await {
+        None => {
             facts.insert("outcome".into(), json!("stalled"));
             (facts, String::new())
         }
-        Ok(Err(error)) => {
+        Some(Err(error)) => {
             facts.insert("outcome".into(), json!("error"));
             facts.insert("error".into(), json!(one_kind(slug(&error))));
             (facts, error.to_string())
         }
-        Ok(Ok(response)) => read(&method, response).await,
+        Some(Ok(response)) => read(&method, response, served).await,
     }
 }
 
-async fn read(method: &Method, mut response: Response) -> (Map<String, Value>, String) {
+/// What `done` comes to; `None` if it has not for so long, counted from when the server last did something.
+async fn patiently<T>(limit: Duration, served: &Mutex<Served>, done: impl Future<Output = T>) -> Option<T> {
+    let (began, mut done) = (Instant::now(), std::pin::pin!(done));
+    loop {
+        if let Ok(done) = timeout(Duration::from_millis(10), &mut done).await {
+            return Some(done);
+        }
+        let since = served.lock().unwrap().played.0.max(began);
+        if since.elapsed() >= limit {
+            return None;
+        }
+    }
+}
+
+async fn read(method: &Method, mut response: Response, served: &Mutex<Served>) -> (Map<String, Value>, String) {
     let stream = Upgraded::take(&mut response);
     let (head, mut body) = response.into_parts();
     let chunked = says(&head.headers, "transfer-encoding", "chunked");
@@ -262,14 +296,14 @@ async fn read(method: &Method, mut response: Response) -> (Map<String, Value>, S
     let mut end = "eof".to_owned();
     if let Some(mut stream) = stream {
         loop {
-            match timeout(BODY_LIMIT, stream.read_buf(&mut data)).await {
-                Ok(Ok(0)) => break,
-                Ok(Ok(_)) => {}
-                Ok(Err(_)) => {
+            match patiently(BODY_LIMIT, served, stream.read_buf(&mut data)).await {
+                Some(Ok(0)) => break,
+                Some(Ok(_)) => {}
+                Some(Err(_)) => {
                     end = "error:malformed".into();
                     break;
                 }
-                Err(_) => {
+                None => {
                     end = "stalled".into();
                     break;
                 }
@@ -277,18 +311,18 @@ async fn read(method: &Method, mut response: Response) -> (Map<String, Value>, S
         }
     } else {
         loop {
-            match timeout(BODY_LIMIT, body.frame()).await {
-                Ok(None) => break,
-                Ok(Some(Ok(frame))) => match frame.into_data() {
+            match patiently(BODY_LIMIT, served, body.frame()).await {
+                Some(None) => break,
+                Some(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => data.extend_from_slice(&piece),
                     Err(frame) => trailers = frame.into_trailers().ok(),
                 },
-                Ok(Some(Err(failure))) => {
+                Some(Some(Err(failure))) => {
                     end = format!("error:{}", one_kind(slug(&failure)));
                     error = Some(failure);
                     break;
                 }
-                Err(_) => {
+                None => {
                     end = "stalled".into();
                     break;
                 }
@@ -382,10 +416,12 @@ async fn play(case: &Value, socket: &Socket, served: &Mutex<Served>) -> Option<(
         }
         // The client may have seen enough already.
         let _ = socket.write(&part_bytes(part)).await;
+        served.lock().unwrap().played.0 = Instant::now();
     }
     if case["then"] == "close" {
         socket.fin();
     }
+    served.lock().unwrap().played = (Instant::now(), true);
     if expects && !has_body {
         let body = socket.body(&head);
         served.lock().unwrap().request_body = Some(false);
