@@ -872,7 +872,8 @@ impl Dial for Stuck {
 #[tokio::test(start_paused = true)]
 async fn a_failed_write_ends_the_request_though_nothing_more_is_heard() {
     for (takes, was_sent, within) in [(0, false, Duration::ZERO), (10, true, Duration::from_millis(51))] {
-        let connect = ConnectConfig { dial: Dialer::Custom(Arc::new(Stuck { takes })), ..ConnectConfig::default() };
+        let dial = Dialer::Custom(Arc::new(Stuck { takes }));
+        let connect = ConnectConfig { dial, ..ConnectConfig::default() };
         let transport = Transport::with_config(TransportConfig { connect, ..TransportConfig::default() });
         let began = tokio::time::Instant::now();
         let req = http::Request::get("http://h.test/").body(Body::empty()).unwrap();
