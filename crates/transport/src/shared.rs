@@ -242,8 +242,8 @@ impl Shared {
         });
     }
 
-    pub(crate) fn retried(&self, slot: Slot) {
-        self.lock().pool.retried(slot);
+    pub(crate) fn retried(&self, key: &Key) {
+        self.lock().pool.retried(key);
     }
 
     // ---- for dials
@@ -751,10 +751,6 @@ impl Lease {
     /// How long it had lain idle when it was handed out; `None` if it had not.
     pub(crate) fn idle(&self) -> Option<Duration> {
         self.idle.map(Idle::duration)
-    }
-
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
     }
 
     /// Gives the connection back for the next request. It must be between two messages.

@@ -248,7 +248,7 @@ impl Transport {
             lease.fate = CloseReason::Failed;
             match again {
                 Some(again) if may_repeat(&error, &lease, request) => {
-                    self.shared().retried(lease.slot());
+                    self.shared().retried(request.key());
                     if let Some(events) = request.events() {
                         events.retry(attempt, &error);
                     }
@@ -274,14 +274,13 @@ impl Transport {
         since: Option<Since>,
         attempt: u32,
     ) -> Result<Result<Box<Response>, Body>> {
-        let slot = stream.slot;
         let on = On::stream(&stream);
         let ended_at = since.map(|_| Arc::default());
         let outcome = streamed::exchange(stream, request, timers, ledger, body, attempt, ended_at.clone()).await?;
         let mut response = match outcome {
             Outcome::Answered(response) => response,
             Outcome::Again(body, error) => {
-                self.shared().retried(slot);
+                self.shared().retried(request.key());
                 if let Some(events) = request.events() {
                     events.retry(attempt, &error);
                 }

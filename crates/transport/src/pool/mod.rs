@@ -519,10 +519,11 @@ impl<C, W> Pool<C, W> {
         self.pick_up(host, slot.index).map(|(conn, _)| conn)
     }
 
-    /// Counts a request that is sent again after the connection of `slot` failed it.
-    pub(crate) fn retried(&mut self, slot: Slot) {
-        let host = self.conns[slot.index as usize].host;
+    /// Counts a request to `key` that is sent again after its connection failed it. That may be gone already.
+    pub(crate) fn retried(&mut self, key: &Key) {
+        let host = self.host(key);
         self.count(host, |stats| stats.retried += 1);
+        self.vacate_if_empty(host);
     }
 
     // ---- what time and the program do
