@@ -569,6 +569,28 @@ impl<C, W> Pool<C, W> {
         self.settle(host, now, fx);
     }
 
+    /// Closes the idle connections for which `is` holds. Looks at all of them.
+    pub(crate) fn close_idle_where(
+        &mut self,
+        is: impl Fn(&Key, &C) -> bool,
+        reason: CloseReason,
+        now: Instant,
+        fx: &mut Effects<C, W>,
+    ) {
+        let found: Vec<(u32, u32)> = self
+            .conns
+            .iter()
+            .filter(|(_, entry)| {
+                entry.idle.as_ref().is_some_and(|(conn, _)| is(&self.hosts[entry.host as usize].key, conn))
+            })
+            .map(|(index, entry)| (narrow(index), entry.host))
+            .collect();
+        for (index, host) in found {
+            self.close_idle_one(host, index, reason, fx);
+            self.settle(host, now, fx);
+        }
+    }
+
     /// Refuses everything from now on; what is in use goes on, and is closed when it comes back.
     pub(crate) fn shut_down(&mut self, now: Instant, fx: &mut Effects<C, W>) {
         self.shut = true;
