@@ -84,10 +84,15 @@ pub use roundtrip_server::{
 pub use roundtrip_server::{
     Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_transport::TracingEvents;
+#[cfg(feature = "tls")]
+pub use roundtrip_transport::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use roundtrip_transport::{
-    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Identity, PeerAddr, PoolStats, Proxy,
-    ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Roots, Timings, TlsConfig,
-    TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
+    CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn, InterimHook, PeerAddr,
+    PoolStats, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse,
+    ShutdownReport as TransportShutdownReport, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport,
+    TransportConfig, Uncompressed, Upgraded,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
