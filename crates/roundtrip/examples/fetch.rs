@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
 use roundtrip::http::Method;
-use roundtrip::{Client, ClientConfig, Error, ErrorKind, Phase, Transport};
+use roundtrip::transport::ProxyConfig;
+use roundtrip::{Client, ClientConfig, Error, ErrorKind, Phase, Transport, TransportConfig};
 
 const HELP: &str = "\
 fetch: sends a request and prints status, header fields and body
@@ -90,8 +91,12 @@ impl From<std::io::Error> for Failure {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let client =
-        Client::with_config(Transport::new(), ClientConfig { timeout: args.timeout, ..ClientConfig::default() });
+    // As curl does, and Go's default client.
+    let config = TransportConfig { proxy: ProxyConfig::from_env(), ..TransportConfig::default() };
+    let client = Client::with_config(
+        Transport::with_config(config),
+        ClientConfig { timeout: args.timeout, ..ClientConfig::default() },
+    );
     let default_method = if args.body.is_some() { Method::POST } else { Method::GET };
     let mut builder = client.request(args.method.unwrap_or(default_method), &args.url);
     for (name, value) in &args.fields {

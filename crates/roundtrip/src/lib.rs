@@ -9,7 +9,7 @@
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
 //! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
-//! | `roundtrip-transport` | [`Transport`]: the connection pool |
+//! | `roundtrip-transport` | [`Transport`]: the connection pool, TLS, HTTP/2, proxies, see [`transport`] |
 //! | `roundtrip-client` | [`Client`]: requests, time limits |
 //!
 //! # A server and a client
@@ -40,6 +40,9 @@
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `tls` (default): `https` with rustls. `webpki-roots`: Mozilla's trust, for systems that have none of their own.
+//! - `socks` (default): SOCKS5 proxies. `hickory`: a resolver that speaks DNS itself.
+//! - `deflate`, `br`, `zstd`: content codings besides gzip.
 
 #![forbid(unsafe_code)]
 
@@ -51,6 +54,9 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use roundtrip_h1 as h1;
+/// The transport with all that it can be set to: names, dialing, proxies, TLS, HTTP/2, content codings.
+#[doc(inline)]
+pub use roundtrip_transport as transport;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
