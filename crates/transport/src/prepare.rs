@@ -59,14 +59,14 @@ impl<'a> Prepared<'a> {
         }
         let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
         let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
-        let method = req.method().clone();
-        let offered = offer.is_some_and(|offer| offer.add_to(&method, req.headers_mut()));
+        let offered = offer.is_some_and(|offer| offer.applies(req.method(), req.headers()));
         if config.disable_keep_alives {
             req.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let wants_close = wants_close(req.headers());
-        // Noted now: the fields are given away before the answer is understood.
-        let upgrades = req.headers().contains_key(UPGRADE);
+        let headers = req.headers();
+        // Noted now: the fields are given away before the answer is understood. Many requests have none.
+        let wants_close = !headers.is_empty() && wants_close(headers);
+        let upgrades = !headers.is_empty() && headers.contains_key(UPGRADE);
         Ok(Prepared { req, framing, key, wants_close, upgrades, forwarded, offered, config, options })
     }
 
@@ -90,7 +90,8 @@ impl<'a> Prepared<'a> {
             Framing::None if matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH) => Some(0),
             _ => None,
         };
-        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, body)
+        let accept = self.offer().map(Offer::value);
+        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, accept.as_deref(), body)
     }
 
     pub(crate) fn config(&self) -> &TransportConfig {
@@ -226,8 +227,24 @@ impl<'a> Prepared<'a> {
 
     /// Decodes the body of a response that is coded because we have offered it.
     pub(crate) fn decode(&self, headers: &mut HeaderMap, body: &mut Body) -> Option<Uncompressed> {
-        let offer = Offer::new(&self.config.accept_codings, self.config.max_decoded_bytes).filter(|_| self.offered);
-        offer?.decode(headers, body)
+        self.offer()?.decode(headers, body)
+    }
+
+    /// What codings we offer beyond what the user asks for.
+    fn offer(&self) -> Option<Offer<'_>> {
+        Offer::new(&self.config.accept_codings, self.config.max_decoded_bytes).filter(|_| self.offered)
+    }
+
+    /// Adds our own fields to a head that was encoded into `out`: not by way of the request's fields, which are the user's and where
+    /// a first one costs two allocations.
+    fn encode_offer(&self, out: &mut Vec<u8>) {
+        if let Some(offer) = self.offer() {
+            // Behind the last field, in front of the empty line.
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(b"accept-encoding: ");
+            out.extend_from_slice(offer.value().as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
+        }
     }
 
     /// Gives the fields away, for their memory, once the request will not be sent again.
@@ -268,7 +285,9 @@ impl<'a> Prepared<'a> {
             None => self.key.host_field(),
         };
         if self.forwarded {
-            return self.encode_forwarded(host, out);
+            self.encode_forwarded(host, out)?;
+            self.encode_offer(out);
+            return Ok(());
         }
         let with_port;
         let target = if *self.req.method() == Method::CONNECT {
@@ -281,7 +300,9 @@ impl<'a> Prepared<'a> {
             RequestTarget::Origin(self.req.uri().path_and_query().map_or("/", |target| target.as_str()))
         };
         encode_request_head(out, self.method(), target, host, self.req.headers(), self.framing)
-            .map_err(|error| invalid("the request cannot be written").with_cause(error))
+            .map_err(|error| invalid("the request cannot be written").with_cause(error))?;
+        self.encode_offer(out);
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use h2::client::ResponseFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
@@ -43,7 +43,7 @@ const INTERIM_BYTES: usize = 1 << 20;
 
 impl Outgoing {
     /// Makes a request fit for HTTP/2: `host` as its authority, no fields that are about an HTTP/1 connection (RFC 9113, section
-    /// 8.2.2). `length` is what `Content-Length` says; `None` leaves it out.
+    /// 8.2.2). `length` is what `Content-Length` says; `None` leaves it out. `accept` is what `Accept-Encoding` says in our name.
     ///
     /// # Errors
     /// Kind `Request`: the authority cannot be sent.
@@ -52,6 +52,7 @@ impl Outgoing {
         scheme: &str,
         host: &str,
         length: Option<u64>,
+        accept: Option<&str>,
         body: Body,
     ) -> Result<Self> {
         let invalid = |what: &str| Error::new(ErrorKind::Request, what.to_owned()).with_phase(Phase::Prepare);
@@ -69,6 +70,9 @@ impl Outgoing {
         *head.headers_mut() = fields(request.headers());
         if let Some(length) = length {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Some(accept) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
+            head.headers_mut().insert(ACCEPT_ENCODING, accept);
         }
         Ok(Outgoing { head, body, length })
     }
@@ -278,7 +282,7 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        Outgoing::new(&request.body(()).unwrap(), "https", "h.test:8443", None, Body::empty()).unwrap().head
+        Outgoing::new(&request.body(()).unwrap(), "https", "h.test:8443", None, None, Body::empty()).unwrap().head
     }
 
     #[test]

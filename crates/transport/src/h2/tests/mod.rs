@@ -65,7 +65,7 @@ async fn send(conn: &H2Conn, slot: Slot, request: Outgoing) -> Result<Response<B
 fn outgoing(method: Method, body: Body) -> Outgoing {
     let length = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0);
     let request = http::Request::builder().method(method).uri("http://h.test/path?query").body(()).unwrap();
-    Outgoing::new(&request, "http", "h.test", length, body).unwrap()
+    Outgoing::new(&request, "http", "h.test", length, None, body).unwrap()
 }
 
 /// A body that comes in pieces.

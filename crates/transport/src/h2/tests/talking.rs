@@ -171,7 +171,7 @@ async fn a_body_that_does_not_fit_its_length_fails_here_and_resets_the_stream() 
     for (length, how) in [(3, "2 bytes too long"), (9, "4 bytes too short")] {
         let request = http::Request::post("http://h.test/").body(()).unwrap();
         let body = streamed(vec![Bytes::from_static(b"hello")]);
-        let outgoing = Outgoing::new(&request, "http", "h.test", Some(length), body).unwrap();
+        let outgoing = Outgoing::new(&request, "http", "h.test", Some(length), None, body).unwrap();
         let failed = send(&rig.conn, rig.conn.reserve().unwrap(), outgoing).await.unwrap_err();
         assert_eq!(failed.error.to_string(), format!("the request's body is {how} for its Content-Length"));
         assert_eq!(failed.repeat, Repeat::No);
