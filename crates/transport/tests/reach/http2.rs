@@ -410,3 +410,57 @@ async fn a_transport_that_is_shut_down_lets_streams_finish_and_then_cuts_them() 
         assert!(error.to_string().contains("the connection ended: the transport was shut down"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn heads_beyond_the_limits_of_a_request_are_refused() {
+    let authority = Authority::new();
+    let serve = |_, mut respond: SendResponse<Bytes>| async move {
+        let mut response = http::Response::builder();
+        for at in 0..20 {
+            response = response.header(format!("x-{at}"), "v".repeat(100));
+        }
+        respond.send_response(response.body(()).unwrap(), true).unwrap();
+    };
+    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), serve).await;
+    let transport = Transport::with_config(authority.config());
+    for (fields, bytes, what) in [
+        (Some(10), None, "the response's head has 20 fields, more than the 10 allowed"),
+        (None, Some(1000), "the response's head is too large: more than the 1000 bytes allowed"),
+    ] {
+        let mut req = get(url(&peer));
+        req.extensions_mut().insert(roundtrip_transport::RequestOptions {
+            max_response_header_fields: fields,
+            max_response_header_bytes: bytes,
+            ..Default::default()
+        });
+        let error = transport.round_trip(req).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    assert_eq!(transport.round_trip(get(url(&peer))).await.unwrap().headers().len(), 20);
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_for_one_request_is_closed_after_it() {
+    use roundtrip_transport::{CloseReason, RequestOptions, Reuse};
+
+    let authority = Authority::new();
+    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), hello).await;
+    let transport = Transport::with_config(authority.config());
+    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    for (reuse, open, accepted) in [(Reuse::Never, 1, 2), (Reuse::Fresh, 2, 3)] {
+        let mut req = get(url(&peer));
+        req.extensions_mut().insert(RequestOptions { reuse, ..RequestOptions::default() });
+        assert_eq!(text(&transport, req).await, "hello");
+        until(|| transport.stats().open() == open && transport.stats().in_use == 0).await;
+        assert_eq!(peer.accepted(), accepted);
+    }
+    assert_eq!(transport.stats().closed.by(CloseReason::NotPersistent), 1);
+    let alone = Transport::with_config(TransportConfig { disable_keep_alives: true, ..authority.config() });
+    for _ in 0..2 {
+        assert_eq!(text(&alone, get(url(&peer))).await, "hello");
+    }
+    until(|| alone.stats().open() == 0).await;
+    assert_eq!(alone.stats().created, 2);
+}
