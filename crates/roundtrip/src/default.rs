@@ -9,8 +9,10 @@ use roundtrip_types::Handler;
 pub use roundtrip_mux::default_serve_mux;
 
 /// The client that [`get`] and its siblings use: Go's `http.DefaultClient`. Made at its first use, it lives as long as the
-/// process, and its connections serve all parts of it. It goes through the proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`,
-/// `NO_PROXY`), as they are at that moment.
+/// process, and its connections serve all parts of it.
+///
+/// As Go's, it goes through the proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`) as they are at its first use; a
+/// client of your own does so if its [`TransportConfig`] says it.
 pub fn default_client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
     CLIENT.get_or_init(|| {

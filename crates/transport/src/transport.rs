@@ -33,10 +33,10 @@ use crate::{PoolStats, TransportConfig};
 ///
 /// **Which connection**: a request takes the idle connection to its host that was used most recently. If there is none it waits in the
 /// queue of its host, first come, first served, and, as far as the limits allow, a connection is opened: whichever comes first serves it,
-/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end;
-/// then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the server closes it. So a sequence of
-/// requests uses one connection, and `n` requests at once use `n`. Where a server speaks HTTP/2, `n` requests at once share one; another
-/// is opened when it has no streams left.
+/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end,
+/// or has come whole with the head; then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the
+/// server closes it. So a sequence of requests uses one connection, and `n` requests at once use `n`. Where a server speaks HTTP/2, `n`
+/// requests at once share one; another is opened when it has no streams left.
 ///
 /// **What is repeated**: a server may close an idle connection at the moment in which it is taken up again. If then not one byte of an
 /// answer came, the request is sent again on another connection, provided that its body can be had again (it is in memory, or
