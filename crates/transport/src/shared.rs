@@ -565,10 +565,13 @@ impl Shared {
             return None;
         }
         let now = now();
-        let stream = locked.active.reserve(key, now, self.most_requests())?;
-        locked.pool.shared_again(stream.slot);
+        let stream = locked.active.reserve(key, now, self.most_requests());
+        if let Some(stream) = &stream {
+            locked.pool.shared_again(stream.slot);
+        }
+        // Noted even if there is none: that a connection is suspect, or its peer allows less than before, nobody has told.
         self.note_sharing(locked, key, now, fx);
-        Some(stream)
+        stream
     }
 
     /// Moves an idle connection to the active ones, with a place in it.

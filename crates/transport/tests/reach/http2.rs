@@ -269,7 +269,7 @@ async fn a_connection_that_dies_while_idle_leaves_the_pool_and_costs_no_request(
 }
 
 #[tokio::test]
-async fn given_up_requests_free_their_streams_and_a_silent_connection_is_passed_by() {
+async fn given_up_requests_free_their_streams() {
     let authority = Authority::new();
     let gate = Arc::new(Semaphore::new(0));
     let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), gated(&gate)).await;
@@ -463,4 +463,37 @@ async fn a_connection_for_one_request_is_closed_after_it() {
     }
     until(|| alone.stats().open() == 0).await;
     assert_eq!(alone.stats().created, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_passed_by() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(Arc::new(authority.server("h.test", &["h2"])));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let peer = Peer::start(move |_, stream| {
+        let (acceptor, first) = (acceptor.clone(), connections.fetch_add(1, Ordering::SeqCst) == 0);
+        async move {
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut connection = Builder::new().handshake(stream).await.unwrap();
+            let mut answered = 0;
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                hello(request, respond).await;
+                answered += 1;
+                if first && answered == 2 {
+                    // From now on it is a black hole: what was answered last does not even go out.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    })
+    .await;
+    let transport = Transport::with_config(authority.config());
+    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    let given_up = tokio::time::timeout(Duration::from_millis(50), transport.round_trip(get(url(&peer)))).await;
+    assert!(given_up.is_err());
+    // Each would wait for ever on the first connection.
+    for _ in 0..3 {
+        assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    }
+    assert_eq!(peer.accepted(), 2);
 }
