@@ -9,7 +9,7 @@
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
 //! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
-//! | `roundtrip-transport` | [`Transport`]: the connection pool |
+//! | `roundtrip-transport` | [`Transport`]: the connection pool, TLS, HTTP/2, proxies |
 //! | `roundtrip-client` | [`Client`]: requests, redirects, cookies, retries, time limits |
 //!
 //! # A server and a client
@@ -43,7 +43,10 @@
 //! - `blocking`: the client without async, in `roundtrip::blocking`.
 //! - `json`: `json()` on requests and responses, `Json` as a response, and cookie jars that are saved.
 //! - `multipart`: forms with files, in `roundtrip::multipart`.
-//! - `tls`: `Tls`, for servers that speak HTTPS.
+//! - `tls` (default): `https` in the client, and `Tls`, for servers that speak it. `webpki-roots`: Mozilla's trust, for systems that have
+//!   none of their own.
+//! - `socks` (default): SOCKS5 proxies. `hickory`: a resolver that speaks DNS itself.
+//! - `deflate`, `br`, `zstd`: content codings besides gzip.
 //! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
@@ -89,9 +92,9 @@ pub use roundtrip_transport::TracingEvents;
 #[cfg(feature = "tls")]
 pub use roundtrip_transport::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use roundtrip_transport::{
-    CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn, InterimHook, PeerAddr,
-    PoolStats, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse,
-    ShutdownReport as TransportShutdownReport, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport,
+    CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn, Http2Config, InterimHook,
+    PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry,
+    Reuse, ShutdownReport as TransportShutdownReport, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport,
     TransportConfig, Uncompressed, Upgraded,
 };
 #[cfg(feature = "json")]
