@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `roundtrip-types` | [`Body`], [`Handler`], [`RoundTripper`] and the errors, on the `http` crate's types |
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
-//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
+//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown; all of it is [`server`] |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
 //! | `roundtrip-transport` | [`Transport`]: the connection pool |
 //! | `roundtrip-client` | [`Client`]: requests, time limits |
@@ -54,6 +54,9 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use roundtrip_h1 as h1;
+/// All of the server's crate: what has no place below, and what would share its name with something of a client's, such as
+/// `TlsConfig` and `ConnInfo`.
+pub use roundtrip_server as server;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
@@ -62,14 +65,15 @@ pub use roundtrip_mux::{
     Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
     PatternError, PatternFault, Protected, Router, ServeMux, ServiceHandler,
 };
+#[cfg(feature = "tls")]
+pub use roundtrip_server::Tls;
 #[cfg(feature = "tracing")]
 pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Addr, ConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener, Observe, Observed,
-    Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler, TlsInfo,
+    AbortHandler, Addr, ConnState, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener,
+    Observe, Observed, Outcome, ResponseController, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
+    TimeoutHandler, stop_signal,
 };
-#[cfg(feature = "tls")]
-pub use roundtrip_server::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
