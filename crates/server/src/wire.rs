@@ -36,6 +36,34 @@ impl Wire {
         Wire { stream: Some(stream), link, framing: Framing::new(), ahead: Vec::new(), used: 0, shut: false }
     }
 
+    /// The stream of a connection that goes on.
+    pub(crate) fn resume(stream: Stream, ahead: Vec<u8>, link: Arc<Link>) -> Self {
+        let mut wire = Wire::new(stream, link);
+        wire.ahead = ahead;
+        wire
+    }
+
+    /// Waits for the next request to begin. False when none will.
+    pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(true);
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(false) };
+        let mut piece = [0; 512];
+        let mut buf = ReadBuf::new(&mut piece);
+        match std::task::ready!(Pin::new(stream).poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {
+                self.link.count_read(buf.filled().len());
+                self.ahead.extend_from_slice(buf.filled());
+                Poll::Ready(true)
+            }
+            _ => {
+                self.ended();
+                Poll::Ready(false)
+            }
+        }
+    }
+
     /// Reads until it is certain whether the client begins with `preface`. What was read is read again by hyper.
     pub(crate) fn poll_begins_with(&mut self, cx: &mut Context<'_>, preface: &[u8]) -> Poll<bool> {
         loop {

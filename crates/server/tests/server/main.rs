@@ -5,6 +5,7 @@
 mod ask;
 mod attacks;
 mod control;
+mod idle;
 mod load;
 
 use std::net::SocketAddr;
