@@ -148,7 +148,13 @@ async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
     link.begin_streams();
     let end = watch
         .run(poll_fn(|cx| {
-            if !told && (link.stage() > Stage::LameDuck || link.has(link::GOING_AWAY)) {
+            let leaving = match link.stage() {
+                Stage::Running => false,
+                // GOAWAY is this protocol's `Connection: close`, and not for a client that has come just now.
+                Stage::LameDuck => link.requests() > 0,
+                Stage::Draining | Stage::Cut => true,
+            };
+            if !told && (leaving || link.has(link::GOING_AWAY)) {
                 told = true;
                 conn.as_mut().graceful_shutdown();
             }
@@ -296,6 +302,10 @@ impl Watch {
     /// Looks at the clock, once a poll.
     fn look(&mut self, cx: &mut Context<'_>) -> Look {
         let seen = self.link.seen();
+        if seen.phase == Phase::Hijacked && self.link.has(link::RESPONSE_DONE) {
+            // The handler is through; hyper would wait for a next request for ever.
+            return Look::End(End::Upgraded);
+        }
         let now = Instant::now();
         self.deadlines.update(now, &seen);
         let mut nearest = self.deadlines.nearest(&seen);
@@ -383,7 +393,9 @@ impl Watch {
         {
             link.tracker.count_timeout();
         }
-        if let End::Upgraded = end {
+        if let End::Upgraded = end
+            && !link.has(link::HIJACKED)
+        {
             link.enter(Phase::Hijacked);
             link.raise(link::HIJACKED);
             link.tell(ConnState::Hijacked);

@@ -142,7 +142,9 @@ impl Wire {
         if flags & link::HIJACK != 0 {
             self.link.lower(link::HIJACK);
             let taker = self.link.control().hijack.take();
-            if let Some((taker, stream)) = taker.zip(self.stream.take()) {
+            if let Some(taker) = taker
+                && let Some(stream) = self.stream.take()
+            {
                 let ahead = self.ahead.split_off(self.used);
                 self.ahead = Vec::new();
                 self.used = 0;
@@ -336,7 +338,7 @@ impl AsyncWrite for Wire {
     /// the system reset the connection, and the client might lose the response (RFC 9112, 9.6). The connection's timer ends it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.link.has(link::MALFORMED) && !this.link.has(link::RESPONSE_BEGUN) {
+        if this.link.has(link::MALFORMED) && !this.framing.is_in_body() {
             // The connection's task has a last word.
             return Poll::Ready(Ok(()));
         }
