@@ -27,6 +27,14 @@ fn text(value: &Value) -> String {
     String::from_utf8(bytes(value)).expect("text")
 }
 
+/// Whether a program can say this: what it writes is a Rust string.
+fn is_text(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().all(is_text),
+        value => value.is_null() || std::str::from_utf8(&bytes(value)).is_ok(),
+    }
+}
+
 /// The request of a case, if `http::Uri` takes its target.
 fn request(method: &str, target: &str, host: &str) -> Option<Request> {
     let host = HeaderValue::from_bytes(host.as_bytes()).unwrap();
@@ -58,6 +66,13 @@ fn golden_clean_redirect_helper() {
     ];
     let runtime = runtime();
     run.cases(&keys, |case| {
+        if !["to", "prefix", "preset_content_type"].iter().all(|key| is_text(&case[key])) {
+            return Result::Differs("not_text");
+        }
+        if !is_text(&case["target"]) {
+            let refused = Uri::try_from(bytes(&case["target"]).as_slice()).is_err();
+            return if refused { Result::Differs("target_not_a_uri") } else { Result::Failed("taken".into()) };
+        }
         let target = text(&case["target"]);
         let Some(req) = request(case["method"].as_str().unwrap_or("GET"), &target, "site.test") else {
             return Result::Differs("target_not_a_uri");
@@ -226,6 +241,13 @@ fn golden_cross_origin() {
     ];
     let runtime = runtime();
     run.cases(&keys, |case| match case["kind"].as_str().unwrap() {
+        _ if !["origin", "patterns", "trusted", "bypass"].iter().all(|key| is_text(&case[key])) => {
+            Result::Differs("not_text")
+        }
+        _ if !is_text(&case["target"]) => {
+            let refused = Uri::try_from(bytes(&case["target"]).as_slice()).is_err();
+            if refused { Result::Differs("target_not_a_uri") } else { Result::Failed("taken".into()) }
+        }
         "config_origin" => check_origin(case),
         "config_bypass" => check_bypass(case),
         "check" => runtime.block_on(check_request(case)),

@@ -2,7 +2,8 @@
 //! `cargo run --example echo_server -- --addr 127.0.0.1:12304`.
 //!
 //! Any method and path is answered with 200 and a JSON account of the request, after its body has been read. It stops gracefully
-//! on Ctrl-C or SIGTERM: requests in progress are finished, for ten seconds at most.
+//! on Ctrl-C or SIGTERM: requests in progress are finished, for ten seconds at
+//! most or until a second signal.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -52,6 +53,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err("--tls-cert and --tls-key go together".into()),
     };
     let server = Server::with_config(account, ServerConfig { h2c: options.h2c, ..ServerConfig::default() });
+    // Before anybody is told that it is there.
+    let stopping = server.shutdown_on_signal(Duration::from_secs(10));
     let mut serving = Vec::new();
     for mut listener in listeners(&options).await? {
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -69,8 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         });
     }
 
-    stop_signal().await?;
-    let report = server.shutdown(Duration::from_secs(10)).await;
+    let report = stopping.await?;
     for one in serving {
         one.await??;
     }
@@ -155,19 +157,4 @@ async fn account(req: Request) -> Response {
         "body_length": length,
     });
     ([(CONTENT_TYPE.as_str(), "application/json")], format!("{account}\n")).into_response()
-}
-
-#[cfg(unix)]
-async fn stop_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
-    }
-}
-
-#[cfg(not(unix))]
-async fn stop_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../docs/guide/connections.md")]
 pub mod connections {}
 
+#[doc = include_str!("../../../docs/guide/serving.md")]
+pub mod serving {}
+
 /// The README's examples are compiled too.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -36,7 +36,8 @@
 //! # }
 //! ```
 //!
-//! The [`guide`] explains how connections live, how concurrent requests are served, and what is kept for later.
+//! The [`guide`] explains how connections live, how concurrent requests are served, what is kept for later, which sockets a server
+//! can listen on, and what goes around handlers.
 //!
 //! # Features
 //! - `json`: `json()` on requests and responses, and `Json` as a response.

@@ -49,10 +49,14 @@ impl Echo {
         self.place().split_once("://").unwrap().1.parse().unwrap()
     }
 
+    fn signal(&self, signal: &str) {
+        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    }
+
     /// Terminates it; what it said at the end.
     fn stop(mut self) -> String {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
         let mut rest = String::new();
         self.said.read_to_string(&mut rest).unwrap();
@@ -239,4 +243,85 @@ fn curl_is_served_over_tls() {
     assert!(plain.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{plain}");
     assert!(plain.ends_with("Client sent an HTTP request to an HTTPS server.\n"), "{plain}");
     echo.stop();
+}
+
+#[test]
+fn a_second_signal_cuts_what_the_first_leaves_to_finish() {
+    let mut echo = Echo::start(&["--addr", "127.0.0.1:0"]);
+    let addr = echo.addr();
+    // Half a request, which it waits for.
+    let mut half = TcpStream::connect(addr).unwrap();
+    half.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let mut interim = [0; 25];
+    half.read_exact(&mut interim).unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    echo.signal("-INT");
+    // The first one has arrived when nobody listens any more.
+    while TcpStream::connect(addr).is_ok() {
+        std::thread::yield_now();
+    }
+    let last = echo.stop();
+    assert!(last.starts_with("stopped: 0 connection(s) finished, 1 cut"), "{last}");
+}
+
+/// What came of one client's requests.
+#[derive(Debug, Default)]
+struct Tally {
+    answered: u32,
+    /// Sent on a connection that had been served before, and never answered.
+    lost: u32,
+}
+
+/// Asks again and again, on one connection for as long as the server lets it, until nobody listens any more.
+fn ask_until_refused(addr: SocketAddr) -> Tally {
+    let mut tally = Tally::default();
+    'connections: while let Ok(mut stream) = TcpStream::connect(addr) {
+        let mut served = 0;
+        loop {
+            let written = stream.write_all(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
+            let mut got = Vec::new();
+            let mut piece = [0; 1024];
+            let complete = loop {
+                match stream.read(&mut piece) {
+                    Ok(0) | Err(_) => break false,
+                    Ok(read) => got.extend(&piece[..read]),
+                }
+                // The account ends the response.
+                if got.ends_with(b"}\n") {
+                    break true;
+                }
+            };
+            if !complete {
+                // One that was never served may not have been accepted at all: the system has dropped it with its queue.
+                tally.lost += u32::from(written.is_ok() && served > 0);
+                continue 'connections;
+            }
+            served += 1;
+            tally.answered += 1;
+            if String::from_utf8_lossy(&got).contains("\r\nconnection: close\r\n") {
+                continue 'connections;
+            }
+        }
+    }
+    tally
+}
+
+#[test]
+fn terminated_under_load_it_answers_every_request_it_took() {
+    for args in [&["--addr", "127.0.0.1:0"][..], &["--addr", "127.0.0.1:0", "--per-core"]] {
+        let mut echo = Echo::start(args);
+        let addr = echo.addr();
+        let clients: Vec<_> = (0..16).map(|_| std::thread::spawn(move || ask_until_refused(addr))).collect();
+        // All of them are at work once this many are answered.
+        let warm = TcpStream::connect(addr).unwrap();
+        for _ in 0..200 {
+            (&warm).write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+            let mut piece = [0; 1024];
+            assert_ne!((&warm).read(&mut piece).unwrap(), 0);
+        }
+        let last = echo.stop();
+        let tallies: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        assert!(tallies.iter().all(|tally| tally.answered > 0 && tally.lost == 0), "{tallies:?}");
+        assert!(last.contains(" 0 cut"), "{last}");
+    }
 }

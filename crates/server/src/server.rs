@@ -202,32 +202,6 @@ impl<H: Handler> Server<H> {
         ShutdownReport { finished: open.all.saturating_sub(cut), cut }
     }
 
-    /// Waits for SIGTERM or SIGINT, and then [shuts down](Self::shutdown).
-    ///
-    /// ```no_run
-    /// # use roundtrip_server::Server;
-    /// # use std::time::Duration;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let server = Server::new(|_req| async { "hello" });
-    /// let serving = tokio::spawn(server.listen_and_serve("127.0.0.1:8080"));
-    /// let report = server.shutdown_on_signal(Duration::from_secs(10)).await?;
-    /// println!("{} connections finished, {} cut", report.finished, report.cut);
-    /// serving.await??;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// The operating system lets no handler of signals be installed; the server then goes on.
-    ///
-    /// # Cancel safety
-    /// As [`shutdown`](Self::shutdown); before a signal, nothing has happened.
-    pub async fn shutdown_on_signal(&self, deadline: Duration) -> std::io::Result<ShutdownReport> {
-        crate::stop_signal().await?;
-        Ok(self.shutdown(deadline).await)
-    }
-
     /// Stops at once: Go's `Close`. Listeners and connections are closed where they stand; handlers are dropped at their next
     /// await point. Returns when every connection is closed, or after 1 s if a handler blocks its thread and so cannot be
     /// dropped; [`stats`](Self::stats) then still counts its connection as open. Connections that handlers have taken over are

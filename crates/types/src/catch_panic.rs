@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +16,8 @@ use crate::{Body, Error, ErrorKind, Handler, Request, Response, error};
 /// A handler whose panics are answers: 500 before the response's head, an aborted body behind it.
 ///
 /// The server does the same for panics of whole handlers; put this inside where the layers around it, such as a log, should see
-/// the 500, or where another server hosts the handler. What the panic said goes to `tell`, never to the client.
+/// the 500, or where another server hosts the handler. What the panic said goes to `tell`, never to the client. A handler's panic
+/// that carries no text is a signal to somebody further out, such as the server's `AbortHandler`, and goes on.
 ///
 /// **Source**: Go's server, which drops the connection instead. `Differs from Go:` the client gets an answer.
 #[derive(Clone)]
@@ -44,7 +45,8 @@ impl<H: Handler> Handler for CatchPanic<H> {
             Ok(response) if response.body().as_bytes().is_some() => response,
             Ok(response) => response.map(|body| Body::new(Guarded { body, tell: Arc::clone(&self.tell) })),
             Err(panic) => {
-                (self.tell)(message(&*panic));
+                let Some(message) = message(&*panic) else { resume_unwind(panic) };
+                (self.tell)(message);
                 error(StatusCode::INTERNAL_SERVER_ERROR, "internal server error")
             }
         }
@@ -71,7 +73,9 @@ impl HttpBody for Guarded {
         let polled = caught(|| Pin::new(&mut self.body).poll_frame(cx));
         polled.map(|frame| {
             frame.unwrap_or_else(|panic| {
-                (self.tell)(message(&*panic));
+                if let Some(message) = message(&*panic) {
+                    (self.tell)(message);
+                }
                 self.body = Body::empty();
                 Some(Err(Error::new(ErrorKind::Canceled, "the handler panicked while it made the body")))
             })
@@ -95,10 +99,8 @@ fn caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, Box<dyn Any + Sen
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    (panic.downcast_ref::<&str>().copied())
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(the panic said nothing printable)")
+fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }
 
 #[cfg(test)]
@@ -138,5 +140,14 @@ mod tests {
         let response = handler.serve_http(request("/body")).await;
         assert_eq!(response.text().await.unwrap_err().kind(), ErrorKind::Canceled);
         assert_eq!(*told.lock().unwrap(), ["the secret", "no body for 7"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_without_a_text_goes_on() {
+        struct Signal;
+        let quiet = |_: &str| panic!("nothing to tell");
+        let handler = CatchPanic::new(|_req| async { std::panic::panic_any::<Signal>(Signal) as () }, quiet);
+        let served = tokio::spawn(async move { handler.serve_http(Request::new(Body::empty())).await });
+        assert!(served.await.unwrap_err().into_panic().is::<Signal>());
     }
 }

@@ -56,6 +56,9 @@ impl<H> StripPrefix<H> {
         if !self.rooted {
             return None;
         }
+        if self.segments.is_empty() && !self.slash {
+            return Some(uri.clone());
+        }
         let text = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let path = uri.path();
         let mut at = 0;
@@ -116,6 +119,8 @@ mod tests {
             ("/\u{e9}", "/%C3%A9/x", Some("/x")),
             ("/api", "http://h.test/api/x", Some("http://h.test/x")),
             ("/api", "*", None),
+            ("/", "*", None),
+            ("", "*", Some("*")),
         ] {
             let got = StripPrefix::new(prefix, ()).strip(&uri.parse().unwrap());
             assert_eq!(got.map(|uri| uri.to_string()).as_deref(), want, "{uri} without {prefix}");

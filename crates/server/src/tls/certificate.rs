@@ -81,3 +81,30 @@ fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
         cause => TlsError::new(format!("not PEM: {cause}")),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_or_does_not_fit_is_named() {
+        let (one, other) = (["a.test", "*.A.test"], ["b.test"]);
+        let made = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            rcgen::generate_simple_self_signed(names).unwrap()
+        };
+        let (one, other) = (made(&one), made(&other));
+        let (cert, key) = (one.cert.pem(), one.signing_key.serialize_pem());
+        let good = Certificate::from_pem(&cert, &key).unwrap();
+        assert_eq!(good.names().collect::<Vec<_>>(), ["a.test", "*.a.test"]);
+        assert_eq!(format!("{good:?}"), "Certificate { names: [\"a.test\", \"*.a.test\"], .. }");
+        let fault = |cert: &str, key: &str| Certificate::from_pem(cert, key).unwrap_err().to_string();
+        assert_eq!(fault("", &key), "there is no certificate in it");
+        assert_eq!(fault(&key, &key), "there is no certificate in it");
+        assert_eq!(fault(&cert, &cert), "there is no private key in it");
+        assert!(fault(&cert.replace("MII", "M!I"), &key).starts_with("not PEM: "));
+        assert!(fault(&cert, &other.signing_key.serialize_pem()).contains("key"));
+        let missing = Certificate::from_pem_files("/none/cert.pem", "/none/key.pem").unwrap_err().to_string();
+        assert!(missing.starts_with("/none/cert.pem: "), "{missing}");
+    }
+}
