@@ -200,13 +200,13 @@ struct Drain {
 impl Drain {
     #[cold]
     fn poll(&mut self, cx: &mut Context<'_>, link: &Link) {
-        if let Some(body) = link.control().leftover.take() {
-            *self = Drain { body: Some(body), read: 0 };
+        if let Some((body, read)) = link.control().leftover.take() {
+            *self = Drain { body: Some(body), read };
         }
         // Only once the answer is decided: whoever refuses a body wants it to stop.
         if !link.has(link::RESPONSE_BEGUN) {
             if let Some(body) = self.body.take() {
-                link.control().leftover = Some(body);
+                link.control().leftover = Some((body, self.read));
             }
             return;
         }
