@@ -31,15 +31,18 @@ mod upgrade;
 mod acquire;
 mod body;
 mod conn;
-#[allow(dead_code)] // the transport does not decode yet
 mod decode;
 mod drain;
+mod h2;
 mod prepare;
+mod streamed;
 mod timers;
 
 // what they share
 mod key;
+mod mux;
 mod pool;
+mod pooled;
 mod shared;
 mod sweeper;
 
@@ -47,9 +50,10 @@ mod sweeper;
 #[allow(dead_code, unused_imports)] // not all of it is used yet
 mod net;
 
-pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
+pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 #[cfg(feature = "tls")]
