@@ -187,6 +187,21 @@ impl Wire {
     }
 }
 
+/// Reads no more than `MOST_AT_ONCE`. hyper doubles what it reads into as long as it is filled, up to the size of the largest head
+/// that it may have to take, and keeps that for each connection with an upload.
+fn poll_some(stream: &mut Stream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    if buf.remaining() <= MOST_AT_ONCE {
+        return Pin::new(stream).poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(MOST_AT_ONCE));
+    std::task::ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+    let came = part.filled().len();
+    buf.advance(came);
+    Poll::Ready(Ok(()))
+}
+
+const MOST_AT_ONCE: usize = 64 << 10;
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -222,7 +237,7 @@ impl AsyncRead for Wire {
         }
         let Some(stream) = &mut this.stream else { return Poll::Pending };
         let before = buf.filled().len();
-        match Pin::new(stream).poll_read(cx, buf) {
+        match poll_some(stream, cx, buf) {
             Poll::Pending => {
                 if this.framing.is_in_body() {
                     this.link.waits(link::READ_PENDING);
