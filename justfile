@@ -26,6 +26,10 @@ h1-cost *ARGS:
 routers *ARGS:
     cargo bench -p roundtrip-bench --bench router -- {{ARGS}}
 
+# The same as ratios of neighbouring measurements, which say more than times on a busy machine.
+router-ratios *ARGS:
+    cargo bench -p roundtrip-bench --bench ratios -- {{ARGS}}
+
 router-instructions *ARGS:
     cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}
 

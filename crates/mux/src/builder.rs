@@ -11,6 +11,7 @@ use crate::methods::Methods;
 use crate::pattern::Pattern;
 use crate::table::{Entry, Table};
 use crate::tree::{RouteId, Tree};
+use crate::wilds::Wilds;
 
 /// What grows. Lookups never see it, only the tables made of it.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl<T> Builder<T> {
         self.check(&pattern, site)?;
         self.add(Arc::new(Entry {
             route: Arc::new(Route::new(pattern.as_str(), pattern.wildcards())),
+            wilds: Arc::new(Wilds::of(&pattern)),
             pattern,
             site,
             value,
@@ -76,8 +78,8 @@ impl<T> Builder<T> {
     pub(crate) fn map_values(&mut self, mut map: impl FnMut(&T) -> T) {
         let mut mapped = |entry: &Arc<Entry<T>>| {
             let value = map(&entry.value);
-            let (pattern, route) = (entry.pattern.clone(), Arc::clone(&entry.route));
-            Arc::new(Entry { pattern, route, site: entry.site, value })
+            let (pattern, route, wilds) = (entry.pattern.clone(), Arc::clone(&entry.route), Arc::clone(&entry.wilds));
+            Arc::new(Entry { pattern, route, wilds, site: entry.site, value })
         };
         // All of them before any takes its place, because `map` may panic.
         self.entries = self.entries.iter().map(&mut mapped).collect();

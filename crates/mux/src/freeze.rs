@@ -1,6 +1,6 @@
 //! From the growing form to the frozen one.
 
-use crate::arena::{Arena, Leaf, Node, Slot};
+use crate::arena::{Arena, Branch, Leaf, Marks, Node, slot};
 use crate::clean;
 use crate::key::Key;
 use crate::methods::{KNOWN, MethodId, MethodMask};
@@ -12,88 +12,126 @@ impl Arena {
         let mut freezer = Freezer {
             tree,
             arena: Arena {
-                nodes: vec![Node::default()],
-                slots: vec![Slot::FREE; 2],
+                nodes: vec![Node::FREE],
+                branches: vec![Branch::default()],
                 leaves: vec![Leaf::default()],
                 pool: Vec::new(),
                 hosts: Vec::new(),
                 any_host: 0,
                 max_visits: 0,
             },
-            order: vec![NONE],
-            wilds: vec![0],
+            places: Vec::new(),
         };
-        freezer.arena.nodes[0].shift = 63;
         let mut roots: Vec<_> = tree.roots().collect();
         roots.sort_unstable();
+        let has_any_host = roots.iter().any(|(host, _)| host.is_empty());
         for (host, root) in roots {
-            let id = freezer.number(root, 0);
+            let passed = has_any_host && !host.is_empty();
+            let id = freezer.place(root, 0, Way::Root, Node { marks: Marks { more: false, passed }, ..Node::FREE });
             match host {
                 "" => freezer.arena.any_host = id,
                 host => freezer.arena.hosts.push((host.into(), id)),
             }
         }
-        freezer.lay_out();
-        let mut arena = freezer.arena;
-        arena.max_visits = max_visits(&arena);
-        arena
+        let mut next = 0;
+        while next < freezer.places.len() {
+            freezer.lay_out(next);
+            next += 1;
+        }
+        freezer.arena.max_visits = freezer.max_visits();
+        freezer.arena
     }
 }
 
 struct Freezer<'t> {
     tree: &'t Tree,
     arena: Arena,
-    /// The tree's node for each node of the arena.
-    order: Vec<NodeId>,
-    /// For each of them, how many wildcards lead to it.
-    wilds: Vec<u32>,
+    /// Every node of the tree in the order in which they are laid out, parents before their children.
+    places: Vec<Place>,
+}
+
+/// A node of the tree and where it stands.
+#[derive(Clone, Copy)]
+struct Place {
+    from: NodeId,
+    id: u32,
+    parent: usize,
+    way: Way,
+}
+
+/// How a node is reached from its parent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Root,
+    Literal,
+    Wild,
 }
 
 impl Freezer<'_> {
-    /// The number that a tree's node will have.
-    fn number(&mut self, id: NodeId, wilds: u32) -> u32 {
-        self.order.push(id);
-        self.wilds.push(wilds);
-        u32::try_from(self.order.len() - 1).expect("memory ends before the node numbers do")
+    /// Puts a node behind all others.
+    fn place(&mut self, from: NodeId, parent: usize, way: Way, node: Node) -> u32 {
+        let id = count(self.arena.nodes.len());
+        self.arena.nodes.push(node);
+        self.places.push(Place { from, id, parent, way });
+        id
     }
 
-    fn lay_out(&mut self) {
-        let tree = self.tree;
-        let mut next = 1;
-        while let Some(id) = self.order.get(next) {
-            let from = tree.node(*id);
-            let wilds_above = self.wilds[next];
-            let mut node = Node { shift: 63, wilds_above, ..Node::default() };
-            if !from.literals.is_empty() {
-                let mut literals: Vec<_> = from.literals.iter().map(|(literal, child)| (&**literal, *child)).collect();
-                literals.sort_unstable();
-                let passes = from.wild.is_some() || !from.rest.is_empty();
-                let slots: Vec<_> = literals
-                    .into_iter()
-                    .map(|(literal, child)| self.slot(literal, child, wilds_above, passes))
-                    .collect();
-                let table = Table::of(&slots);
-                (node.multiplier, node.shift) = (table.multiplier, table.shift);
-                node.slots = u32::try_from(self.arena.slots.len()).expect("memory ends before the slot numbers do");
-                self.arena.slots.extend(table.slots);
+    /// Fills a node in and places its children.
+    fn lay_out(&mut self, place: usize) {
+        let Place { from, id, .. } = self.places[place];
+        let from = self.tree.node(from);
+        let mut node = self.arena.nodes[id as usize];
+        let passed = node.marks.passed;
+        if !from.literals.is_empty() {
+            let mut literals: Vec<_> = from.literals.iter().map(|(literal, child)| (&**literal, *child)).collect();
+            literals.sort_unstable();
+            let passed = passed || from.wild.is_some() || !from.rest.is_empty();
+            let marks = Marks { more: false, passed };
+            let table = Table::of(&literals.iter().map(|(literal, _)| Key::of(literal)).collect::<Vec<_>>());
+            (node.window, node.multiplier, node.shift) = (table.window, table.multiplier, table.shift);
+            node.children = count(self.arena.nodes.len());
+            for (at, slot) in (node.children..).zip(&table.slots) {
+                let child = slot.literal.map(|literal| {
+                    let (literal, child) = literals[literal];
+                    self.places.push(Place { from: child, id: at, parent: place, way: Way::Literal });
+                    Node { marks: Marks { more: slot.more, ..marks }, ..self.literal(literal) }
+                });
+                self.arena.nodes.push(child.unwrap_or(Node::FREE));
             }
-            node.wild = from.wild.map_or(0, |child| self.number(child, wilds_above + 1));
-            node.leaf = self.leaf(&from.leaf);
-            node.end = self.leaf(&from.end);
-            node.rest = self.leaf(&from.rest);
-            self.arena.nodes.push(node);
-            next += 1;
         }
+        if let Some(child) = from.wild {
+            let marks = Marks { more: false, passed: passed || !from.rest.is_empty() };
+            let child_node = Node { marks, ..Node::FREE };
+            node.wild = self.place(child, place, Way::Wild, child_node);
+        }
+        node.leaf = self.leaf(&from.leaf);
+        let branch = Branch { end: self.leaf(&from.end), rest: self.leaf(&from.rest) };
+        if branch != Branch::default() {
+            node.branch = count(self.arena.branches.len());
+            self.arena.branches.push(branch);
+        }
+        self.arena.nodes[id as usize] = node;
     }
 
-    fn slot(&mut self, literal: &[u8], child: NodeId, wilds_above: u32, passes: bool) -> Slot {
-        let key = Key::of(literal);
-        let pool = u32::try_from(self.arena.pool.len()).expect("memory ends before the pool's offsets do");
-        if key.len > Key::SHORT {
-            self.arena.pool.extend(literal);
+    /// A node that a literal leads to.
+    fn literal(&mut self, literal: &[u8]) -> Node {
+        let Key { head, tail, len } = Key::of(literal);
+        if !clean::is_plain_segment(literal) {
+            // No plain path has it, so that no word fits.
+            return Node { tail: self.pool(literal), len, ..Node::FREE };
         }
-        let odd = !clean::is_plain_segment(literal);
-        Slot { child: self.number(child, wilds_above), pool, odd, passes, ..Slot::of(&key) }
+        let mask = if len < 8 { u64::MAX >> (56 - 8 * len) } else { u64::MAX };
+        if len > Key::SHORT {
+            return Node { head, mask, tail: self.pool(literal), len, ..Node::FREE };
+        }
+        Node { head, mask, tail, len, ..Node::FREE }
+    }
+
+    /// Where in the pool a text stands.
+    fn pool(&mut self, text: &[u8]) -> u64 {
+        let start = self.arena.pool.len();
+        self.arena.pool.extend(text);
+        start as u64
     }
 
     fn leaf(&mut self, from: &tree::Leaf) -> u32 {
@@ -105,74 +143,119 @@ impl Freezer<'_> {
         for (place, method) in leaf.usual.iter_mut().zip(MethodId::usual()) {
             *place = stored(from.pick(method));
         }
-        for (method, route) in &from.by_method {
+        for (method, _) in &from.by_method {
             leaf.allow |= MethodMask::of(*method);
             if *method == MethodId::GET {
                 leaf.allow |= MethodMask::of(MethodId::HEAD);
             }
-            if method.index() >= KNOWN.len() {
-                leaf.others.push((*method, *route));
+        }
+        leaf.others = from.by_method.iter().filter(|(method, _)| method.index() >= KNOWN.len()).copied().collect();
+        self.arena.leaves.push(leaf);
+        count(self.arena.leaves.len() - 1)
+    }
+
+    /// At most how many nodes one lookup visits: below a node at most one literal child, and then the wildcard child.
+    fn max_visits(&self) -> usize {
+        // Of each node the most visits below its literal children, and those below its wildcard child.
+        let mut below = vec![(0, 0); self.places.len()];
+        let mut of_hosts = 0;
+        let mut of_any_host = 0;
+        for (at, place) in self.places.iter().enumerate().rev() {
+            let (literal, wild) = below[at];
+            let visits: usize = 1 + literal + wild;
+            let of_parent: &mut (usize, usize) = &mut below[place.parent];
+            match place.way {
+                Way::Literal => of_parent.0 = of_parent.0.max(visits),
+                Way::Wild => of_parent.1 = visits,
+                Way::Root if place.id == self.arena.any_host => of_any_host = visits,
+                Way::Root => of_hosts = of_hosts.max(visits),
             }
         }
-        self.arena.leaves.push(leaf);
-        u32::try_from(self.arena.leaves.len() - 1).expect("memory ends before the leaf numbers do")
+        of_hosts + of_any_host
     }
 }
 
+fn count(len: usize) -> u32 {
+    u32::try_from(len).expect("memory ends before the numbers do")
+}
+
 /// A hash table of literal children: as few slots as free it of collisions, or, when there are many children, short runs.
+///
+/// As long as the first word of hardly any two children looks alike, cut off behind the shortest child's end, that is all that
+/// is taken of a segment, so that a lookup need not find the segment's end.
 struct Table {
+    window: u64,
     multiplier: u64,
-    shift: u32,
+    shift: u8,
     slots: Vec<Slot>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    /// Which child stands here.
+    literal: Option<usize>,
+    /// Whether one that belongs here stands behind.
+    more: bool,
+}
+
 impl Table {
-    fn of(children: &[Slot]) -> Self {
-        if let [only] = children {
+    fn of(children: &[Key]) -> Self {
+        if children.len() == 1 {
             // The second slot is free, and where a multiplier of 0 leads is the first.
-            return Table { multiplier: 0, shift: 63, slots: vec![*only, Slot::FREE] };
+            let slots = vec![Slot { literal: Some(0), more: false }];
+            return Table { window: u64::MAX, multiplier: 0, shift: 63, slots };
+        }
+        let shortest = children.iter().map(|key| key.len).min().unwrap_or(0);
+        let window = u64::MAX >> (56 - 8 * shortest.min(7));
+        let mut numbers: Vec<_> = children.iter().map(|key| key.head & window).collect();
+        let mut sorted = numbers.clone();
+        sorted.sort_unstable();
+        // Sorted, equal ones are neighbours; three of a kind, or many pairs, would make lookups search.
+        let pairs = sorted.windows(2).filter(|pair| pair[0] == pair[1]).count();
+        let alike = sorted.windows(3).any(|three| three[0] == three[2]) || pairs > children.len() / 4;
+        let (window, pairs) = if alike { (0, 0) } else { (window, pairs) };
+        if alike {
+            numbers = children.iter().map(Key::number).collect();
         }
         let fewest = children.len().next_power_of_two().max(2);
         if children.len() <= PERFECT_UP_TO {
             let mut size = fewest;
             while size <= fewest * GROWTH {
                 let shift = shift_for(size);
-                if let Some(multiplier) = multipliers().take(TRIES).find(|m| is_perfect(children, *m, shift, size)) {
-                    return Table::fill(children, multiplier, shift);
+                let mut tables =
+                    multipliers().take(TRIES).map(|multiplier| Table::fill(&numbers, window, multiplier, shift));
+                if let Some((table, _)) = tables.find(|(_, displaced)| *displaced <= pairs) {
+                    return table;
                 }
                 size *= 2;
             }
         }
-        let multiplier = multipliers().next().unwrap_or(1);
-        Table::fill(children, multiplier, shift_for(fewest * 2))
+        Table::fill(&numbers, window, multipliers().next().unwrap_or(1), shift_for(fewest * 2)).0
     }
 
-    fn fill(children: &[Slot], multiplier: u64, shift: u32) -> Self {
-        let mut slots = vec![Slot::FREE; 1 << (64 - shift)];
-        for child in children {
-            let mut index = child.key().slot(multiplier, shift);
-            while slots.get(index).is_some_and(|slot| slot.child != 0) {
+    /// The table that a multiplier makes, and by how many slots children are away from where they belong.
+    fn fill(numbers: &[u64], window: u64, multiplier: u64, shift: u8) -> (Self, usize) {
+        let mut slots = vec![Slot::default(); 1 << (64 - shift)];
+        let mut displaced = 0;
+        for (literal, number) in numbers.iter().enumerate() {
+            let mut index = slot(*number, multiplier, shift);
+            while slots.get(index).is_some_and(|slot| slot.literal.is_some()) {
                 slots[index].more = true;
                 index += 1;
+                displaced += 1;
             }
             if index == slots.len() {
-                slots.push(Slot::FREE);
+                slots.push(Slot::default());
             }
-            // A slot keeps what was said about it while it was free: nothing, since marks stand only on slots that are taken.
-            slots[index] = *child;
+            slots[index].literal = Some(literal);
         }
-        Table { multiplier, shift, slots }
+        (Table { window, multiplier, shift, slots }, displaced)
     }
-}
-
-fn is_perfect(children: &[Slot], multiplier: u64, shift: u32, size: usize) -> bool {
-    let mut taken = vec![false; size];
-    children.iter().all(|child| !std::mem::replace(&mut taken[child.key().slot(multiplier, shift)], true))
 }
 
 /// How far a product is shifted to number the slots of a table, of which the size is a power of two from 2 on.
-fn shift_for(size: usize) -> u32 {
-    u64::BITS - size.trailing_zeros()
+fn shift_for(size: usize) -> u8 {
+    u8::try_from(u64::BITS - size.trailing_zeros()).unwrap_or(63)
 }
 
 /// Odd numbers with no pattern to them (the SplitMix64 sequence), the same ones every time.
@@ -185,23 +268,6 @@ fn multipliers() -> impl Iterator<Item = u64> {
     })
 }
 
-/// At most how many nodes one lookup visits: below a node at most one literal child, and then the wildcard child.
-fn max_visits(arena: &Arena) -> usize {
-    // Children have larger numbers than their parents, so that going backwards meets them first.
-    let mut visits = vec![0usize; arena.nodes.len()];
-    let mut slots = arena.slots.len();
-    for (id, node) in arena.nodes.iter().enumerate().skip(1).rev() {
-        let own = if node.slots == 0 { 0..0 } else { node.slots as usize..slots };
-        slots = if node.slots == 0 { slots } else { node.slots as usize };
-        let literal = arena.slots[own].iter().map(|slot| visits[slot.child as usize]).max().unwrap_or(0);
-        visits[id] = 1 + literal + visits[node.wild as usize];
-    }
-    let of_host = arena.hosts.iter().map(|(_, root)| visits[*root as usize]).max().unwrap_or(0);
-    of_host + visits[arena.any_host as usize]
-}
-
-const NONE: NodeId = NodeId::MAX;
-
 /// More children than this are left with collisions: a table without any would grow with their square.
 const PERFECT_UP_TO: usize = 64;
 
@@ -213,7 +279,7 @@ const GROWTH: usize = 32;
 mod tests {
     use super::*;
     use crate::pattern::Pattern;
-    use crate::words::{last_word, slashes_in, word};
+    use crate::words::{last_word, word};
 
     fn arena(patterns: &[String]) -> Arena {
         let mut tree = Tree::default();
@@ -226,12 +292,10 @@ mod tests {
     /// Which of the literals below the root a segment leads to, by both ways of reading it.
     fn child(arena: &Arena, segment: &[u8]) -> Option<u32> {
         let root = arena.node(arena.any_host);
-        let close = arena.literal(root, &Key::of(segment), segment).map(|slot| slot.child);
+        let close = arena.literal(root, segment);
         let last = last_word(segment);
-        let head = word(segment, last);
-        let key = Key::first(segment, last, head, slashes_in(head));
-        let quick = arena.literal(root, &key, segment).map(|slot| slot.child);
-        assert_eq!(close, quick, "{}", String::from_utf8_lossy(segment));
+        let quick = arena.step(root, segment, last, word(segment, last)).map(std::ptr::from_ref);
+        assert_eq!(close.map(|id| std::ptr::from_ref(arena.node(id))), quick, "{}", String::from_utf8_lossy(segment));
         close
     }
 

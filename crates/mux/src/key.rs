@@ -17,9 +17,6 @@ impl Key {
     /// Up to this length equal keys mean equal segments; longer ones are compared to the end.
     pub(crate) const SHORT: u32 = 15;
 
-    /// A key that no segment has: there is no slash in it, and no mark of a long one.
-    pub(crate) const NONE: Key = Key { head: 1, tail: 0, len: 0 };
-
     pub(crate) fn of(segment: &[u8]) -> Self {
         let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
         let (head, beyond) = segment.split_at(segment.len().min(8));
@@ -54,11 +51,10 @@ impl Key {
         Key::of(&rest[..len])
     }
 
-    /// Which slot of a table the key belongs in: the top bits of a product.
+    /// What numbers the slots of a table, as far as it is the whole segment that does.
     #[inline(always)]
-    pub(crate) fn slot(&self, multiplier: u64, shift: u32) -> usize {
-        let product = (self.head ^ self.tail.rotate_left(29)).wrapping_mul(multiplier);
-        usize::try_from(product >> (shift & 63)).unwrap_or(usize::MAX)
+    pub(crate) fn number(&self) -> u64 {
+        self.head ^ self.tail.rotate_left(29)
     }
 }
 
@@ -103,7 +99,6 @@ mod tests {
         let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"a/", b"a/\0", b"\0\0\0\0\0\0\0\0", b"0123456789abcde"];
         for (at, text) in texts.iter().enumerate() {
             assert!(texts[..at].iter().all(|other| Key::of(other) != Key::of(text)));
-            assert_ne!((Key::of(text).head, Key::of(text).tail), (Key::NONE.head, Key::NONE.tail));
         }
     }
 }

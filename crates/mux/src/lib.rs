@@ -24,9 +24,10 @@ mod methods;
 mod quick;
 mod reach;
 mod router;
-mod spans;
+mod scan;
 mod table;
 mod tree;
+mod wilds;
 mod words;
 
 mod answers;

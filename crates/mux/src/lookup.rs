@@ -12,17 +12,15 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::arena::{Arena, Node};
+use crate::arena::{Arena, Branch, Node};
 use crate::inline::InlineVec;
-use crate::key::Key;
 use crate::methods::{MethodId, MethodMask};
-use crate::spans::Spans;
 use crate::tree::RouteId;
 
 /// What a lookup has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// A pattern takes the request. The values of its wildcards are where the lookup was told to leave them.
+    /// A pattern takes the request.
     Found(RouteId),
     /// None does so better than this one, to which a final slash leads.
     Slash(RouteId),
@@ -43,9 +41,9 @@ pub(crate) struct Query<'a> {
 /// Looks a request up: among the host's patterns first, then among those of every host.
 ///
 /// Segments are decoded. Empty and dot segments are taken for what they are.
-pub(crate) fn lookup(arena: &Arena, query: Query<'_>, spans: &mut Spans) -> Outcome {
+pub(crate) fn lookup(arena: &Arena, query: Query<'_>) -> Outcome {
     let path = query.path.as_bytes();
-    let walk = Walk { arena, query, path, spans, resume: InlineVec::new(), slash: None, allowed: MethodMask::NONE };
+    let walk = Walk { arena, query, path, resume: InlineVec::new(), slash: None, allowed: MethodMask::NONE };
     walk.run()
 }
 
@@ -53,7 +51,6 @@ struct Walk<'a> {
     arena: &'a Arena,
     query: Query<'a>,
     path: &'a [u8],
-    spans: &'a mut Spans,
     /// Where to go on when the way taken leads nowhere.
     resume: InlineVec<Resume, 8>,
     slash: Option<RouteId>,
@@ -96,7 +93,6 @@ impl Walk<'_> {
 
     /// Goes down from a root, and back where a way leads nowhere.
     fn search(&mut self, root: u32) -> Way {
-        self.spans.truncate(0);
         let mut way = self.descend(root, 0);
         while let Way::Nothing = way {
             let Some(resume) = self.resume.pop() else { break };
@@ -116,7 +112,7 @@ impl Walk<'_> {
             }
             let end = self.segment_end(start);
             if let Some(child) = self.literal(node, start, end) {
-                if node.wild | node.rest != 0 {
+                if node.wild | node.branch != 0 {
                     self.resume.push(Resume { node: id, start, end, only_rest: false });
                 }
                 (id, at) = (child, end);
@@ -124,7 +120,7 @@ impl Walk<'_> {
             }
             match self.wild(id, start, end) {
                 Some(child) => (id, at) = (child, end),
-                None => return self.rest(node, start),
+                None => return self.rest(node),
             }
         }
     }
@@ -133,11 +129,10 @@ impl Walk<'_> {
     fn go_on(&mut self, resume: Resume) -> Way {
         let Resume { node: id, start, end, only_rest } = resume;
         let node = self.arena.node(id);
-        self.spans.truncate(node.wilds_above as usize);
         let wild = if only_rest { None } else { self.wild(id, start, end) };
         match wild {
             Some(child) => self.descend(child, end),
-            None => self.rest(node, start),
+            None => self.rest(node),
         }
     }
 
@@ -148,46 +143,41 @@ impl Walk<'_> {
 
     /// The literal child for a segment. One with escapes is decoded, in place if it has a usual length.
     fn literal(&self, node: &Node, start: usize, end: usize) -> Option<u32> {
-        if node.slots == 0 {
+        if node.children == 0 {
             return None;
         }
         let segment = self.path.get(start..end).unwrap_or_default();
+        if !segment.contains(&b'%') {
+            return self.arena.literal(node, segment);
+        }
         let mut room = [0; 256];
-        let decoded: Cow<'_, [u8]> = if !segment.contains(&b'%') {
-            Cow::Borrowed(segment)
-        } else if segment.len() <= room.len() {
-            let mut len = 0;
-            for (place, byte) in room.iter_mut().zip(percent_decode(segment)) {
-                *place = byte;
-                len += 1;
-            }
-            Cow::Borrowed(&room[..len])
-        } else {
-            percent_decode(segment).into()
-        };
-        self.arena.literal(node, &Key::of(&decoded), &decoded).map(|slot| slot.child)
+        if segment.len() > room.len() {
+            return self.arena.literal(node, &Cow::from(percent_decode(segment)));
+        }
+        let mut len = 0;
+        for (place, byte) in room.iter_mut().zip(percent_decode(segment)) {
+            *place = byte;
+            len += 1;
+        }
+        self.arena.literal(node, &room[..len])
     }
 
-    /// The wildcard child, if there is one and it takes the segment, which is then a value.
+    /// The wildcard child, if there is one and it takes the segment.
     fn wild(&mut self, id: u32, start: usize, end: usize) -> Option<u32> {
         let node = self.arena.node(id);
         if node.wild == 0 || start == end {
             return None;
         }
-        if node.rest != 0 {
+        if node.branch != 0 {
             self.resume.push(Resume { node: id, start, end, only_rest: true });
         }
-        self.spans.push(start, end);
         Some(node.wild)
     }
 
-    /// The rest of a node, which takes all from `start`.
-    fn rest(&mut self, node: &Node, start: usize) -> Way {
-        match self.pick(node.rest) {
-            Some(route) => {
-                self.spans.push(start, self.path.len());
-                Way::Rest(route)
-            }
+    /// The rest of a node, which takes all that follows.
+    fn rest(&mut self, node: &Node) -> Way {
+        match self.pick(self.arena.branch(node).rest) {
+            Some(route) => Way::Rest(route),
             None => Way::Nothing,
         }
     }
@@ -197,25 +187,23 @@ impl Walk<'_> {
         if let Some(route) = self.pick(node.leaf) {
             return Way::Exact(route);
         }
+        let Branch { end, rest } = self.arena.branch(node);
         if self.query.slash {
-            let slash = self.pick(node.end).or_else(|| self.pick(node.rest));
+            let slash = self.pick(end).or_else(|| self.pick(rest));
             self.slash = self.slash.or(slash);
         } else {
-            self.allowed |= self.arena.allow(node.end) | self.arena.allow(node.rest);
+            self.allowed |= self.arena.allow(end) | self.arena.allow(rest);
         }
         Way::Nothing
     }
 
     /// The path ends in a slash.
     fn at_final_slash(&mut self, node: &Node) -> Way {
-        if let Some(route) = self.pick(node.end) {
+        if let Some(route) = self.pick(self.arena.branch(node).end) {
             return Way::Exact(route);
         }
-        match self.pick(node.rest) {
-            Some(route) => {
-                self.spans.push(self.path.len(), self.path.len());
-                Way::Exact(route)
-            }
+        match self.pick(self.arena.branch(node).rest) {
+            Some(route) => Way::Exact(route),
             None => Way::Nothing,
         }
     }
@@ -265,7 +253,7 @@ mod tests {
         let visits = |path: &str| {
             VISITS.set(0);
             let query = Query { method: MethodId::GET, host: "", path, slash: true };
-            let outcome = lookup(table.arena(), query, &mut Spans::default());
+            let outcome = lookup(table.arena(), query);
             (VISITS.get(), matches!(outcome, Outcome::Found(_)))
         };
         let worst = "/a".repeat(8);

@@ -9,12 +9,13 @@ use arc_swap::Guard;
 use percent_encoding::percent_decode_str;
 use roundtrip_types::Route;
 
-use crate::lookup::Outcome;
 use crate::methods::MethodMask;
 use crate::pattern::Pattern;
-use crate::spans::Spans;
+use crate::quick::Said;
 use crate::table::{Answer, Ask, Entry, Table};
 use crate::tree::RouteId;
+use crate::wilds::Ranges;
+use crate::words::Slashes;
 
 /// What a router says about a request: Go's `ServeMux.Handler`, put as a value.
 ///
@@ -56,7 +57,10 @@ pub struct Found<'a, T> {
     table: Held<'a, T>,
     route: RouteId,
     asked: &'a str,
-    spans: Spans,
+    /// The first slashes of the path that the values lie in.
+    slashes: u64,
+    /// The path that the values lie in, if it is not the one that was asked for. One word, because it is hardly ever there.
+    spelled: Option<Box<Box<str>>>,
 }
 
 /// A path under which the request should be repeated.
@@ -75,20 +79,39 @@ pub struct Allowed<'a, T> {
 }
 
 impl<'a, T> Match<'a, T> {
-    /// Looks a request up.
-    #[inline]
-    pub(crate) fn of(table: Held<'a, T>, ask: Ask<'a>) -> Self {
-        let mut spans = Spans::default();
-        match table.quick(&ask, &mut spans) {
-            Ok(route) => Match::Found(Found { table, route, asked: ask.path, spans }),
-            Err(said) => Match::otherwise(table, ask, said, spans),
+    /// What a lookup in a table has said, as the answer to the request.
+    ///
+    /// The parts come one by one, because what is written to memory as a whole for the rare answers would be written for all.
+    #[inline(always)]
+    pub(crate) fn of(said: Said, table: Held<'a, T>, method: &'a str, host: &'a str, path: &'a str) -> Self {
+        if let Said::Found { route, slashes } = said {
+            return Match::Found(Found { table, route, asked: path, slashes, spelled: None });
         }
+        let ask = Ask { method, url_host: None, host, path };
+        if let Said::Miss(methods) = said {
+            if methods.is_empty() {
+                return Match::NotFound;
+            }
+            return Match::MethodNotAllowed(Allowed { table, methods, ask });
+        }
+        if let Said::Slash(route) = said {
+            return Match::Redirect(Redirect { table, route: Some(route), path: Cow::Borrowed(path), slash: true });
+        }
+        Match::closely(table, ask)
     }
 
+    #[cold]
     #[inline(never)]
-    fn otherwise(table: Held<'a, T>, ask: Ask<'a>, said: Option<Outcome>, mut spans: Spans) -> Self {
-        match table.otherwise(&ask, said, &mut spans) {
-            Answer::Found(route) => Match::Found(Found { table, route, asked: ask.path, spans }),
+    fn closely(table: Held<'a, T>, ask: Ask<'a>) -> Self {
+        match table.index().closely(&ask) {
+            Answer::Found(route, path) => {
+                let slashes = Slashes::of(path.as_bytes()).mask();
+                let spelled = match path {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(path) => Some(Box::new(path.into())),
+                };
+                Match::Found(Found { table, route, asked: ask.path, slashes, spelled })
+            }
             Answer::Redirect { route, path, slash } => Match::Redirect(Redirect { table, route, path, slash }),
             Answer::MethodNotAllowed(methods) => Match::MethodNotAllowed(Allowed { table, methods, ask }),
             Answer::NotFound => Match::NotFound,
@@ -129,39 +152,38 @@ impl<T> Found<'_, T> {
     /// path with these escaped.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.spans.path().unwrap_or(self.asked)
+        self.spelled.as_ref().map_or(self.asked, |spelled| spelled)
     }
 
     /// The value of the wildcard `name`; `None` if the pattern has no such wildcard.
     #[must_use]
     pub fn value_of(&self, name: &str) -> Option<Value<'_>> {
         let index = self.route().names().position(|own| own == name)?;
-        Some(self.nth(index))
+        self.ranges().nth(index).map(|range| self.value_in(range))
     }
 
     /// The names and values of all wildcards, in the pattern's order.
     #[must_use]
     pub fn values(&self) -> impl ExactSizeIterator<Item = (&str, Value<'_>)> {
-        self.route().names().enumerate().map(|(index, name)| (name, self.nth(index)))
+        self.route().names().zip(self.ranges()).map(|(name, range)| (name, self.value_in(range)))
     }
 
     /// Where in [`path`](Found::path) the values lie, in the pattern's order.
     pub fn spans(&self) -> impl Iterator<Item = Range<usize>> {
-        ranges(&self.spans, self.route())
+        self.ranges()
     }
 
-    fn nth(&self, index: usize) -> Value<'_> {
-        Value(self.spans.get(index).and_then(|span| self.path().get(span)).unwrap_or_default())
+    fn ranges(&self) -> Ranges<'_> {
+        self.entry().wilds.ranges(Slashes::known(self.path().as_bytes(), self.slashes))
+    }
+
+    fn value_in(&self, range: Range<usize>) -> Value<'_> {
+        Value(self.path().get(range).unwrap_or_default())
     }
 
     fn entry(&self) -> &Entry<T> {
         self.table.entry(self.route)
     }
-}
-
-/// The byte ranges of a route's values. A final slash leaves a span that has no name, and so no value.
-pub(crate) fn ranges(spans: &Spans, route: &Route) -> impl Iterator<Item = Range<usize>> {
-    (0..route.names().len()).filter_map(|index| spans.get(index))
 }
 
 /// The value of a wildcard: a part of the request's path, still escaped.

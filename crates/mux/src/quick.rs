@@ -2,163 +2,134 @@
 //!
 //! It answers most requests, and those that it cannot answer for certain it leaves to [`crate::lookup`]: when a way that it took
 //! leads nowhere and it has passed by others, and when the path may mean something else than it says (escapes, dots, `//`).
-//! It keeps no state but a few numbers. When the full walk answered everything, a lookup took 667 instructions, now it takes 480
-//! (callgrind, 130 routes of the GitHub API, the loop around the lookup and the drop of the match counted in; x86-64, November
-//! 2026).
+//! It keeps no state but a few numbers, and its answer fits into two registers. What was tried on the way here, with figures, is in
+//! the repository's `docs/architecture.md`.
 
-use crate::arena::{Arena, Node};
-use crate::clean::is_plain_path;
-use crate::key::Key;
-use crate::lookup::Outcome;
+use std::cmp::Ordering;
+
+use crate::arena::{Arena, Branch, Node};
 use crate::methods::{MethodId, MethodMask};
-use crate::spans::Spans;
+use crate::scan::scan;
 use crate::tree::RouteId;
-use crate::words::{bytes_below, doubtful_in, last_word, slashes_in, surely_plain, up_to, word};
+use crate::words::{Slashes, last_word, word};
 
-/// Looks a request up, if that can be done on the straight way: the pattern that takes it, or what else is certain.
-///
-/// `own_root` is the root of the host's own patterns, or 0. `path` begins with a slash and is at most
-/// [`Spans::NEAR_PATH`] long. A redirect to a final slash is wanted.
-#[inline(always)]
-pub(crate) fn quick(
-    arena: &Arena,
-    own_root: u32,
-    method: MethodId,
-    path: &[u8],
-    spans: &mut Spans,
-) -> Result<RouteId, Option<Outcome>> {
-    let root = if own_root != 0 { own_root } else { arena.any_host };
-    let way = walk(arena, arena.node(root), path, spans);
-    if let End::Path = way.end
-        && let Some(route) = arena.pick(way.node.leaf, method)
-    {
-        return Ok(route);
-    }
-    // What the way has passed by: other children, other leaves, the patterns without a host.
-    let passed = way.passed || (own_root != 0 && arena.any_host != 0);
-    otherwise(arena, &way, method, path.len(), passed, spans)
-}
-
-/// How far the straight way leads.
-struct Way<'a> {
-    /// The last node that it reaches.
-    node: &'a Node,
-    end: End,
-    /// Whether it has passed by other ways.
-    passed: bool,
-}
-
-/// Why the way ends.
-enum End {
-    /// The path ends, without a slash.
-    Path,
-    /// The path ends in a slash.
-    Slash,
-    /// The node has no child for the segment that begins here.
-    Child(u16),
-    /// The path may mean something else than it says, or has too many values.
+/// What the straight walk says about a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Said {
+    /// A pattern takes it, and the path has these slashes among its first 64 bytes.
+    Found { route: RouteId, slashes: u64 },
+    /// None does so better than this one, to which a final slash leads.
+    Slash(RouteId),
+    /// None takes the method; these methods would be taken, perhaps none.
+    Miss(MethodMask),
+    /// The full walk has to say.
     Unclear,
 }
 
-/// Goes down from a root. Not part of its caller, so that the loop has all registers to itself.
-#[inline(never)]
-fn walk<'a>(arena: &'a Arena, root: &'a Node, path: &[u8], spans: &mut Spans) -> Way<'a> {
-    let mut node = root;
-    let mut passed = false;
-    // Whether something on the way may be more than plain text. That is looked into at the end.
-    let mut doubt = 0;
-    let last = last_word(path);
-    // From the segment after the node to the end.
-    let mut rest = path.get(1..).unwrap_or_default();
-    let end = loop {
-        if rest.is_empty() {
-            break End::Slash;
+/// [`Said`] as two numbers. Only those are returned in registers, and what goes through memory costs a lookup some cycles.
+#[derive(Clone, Copy)]
+pub(crate) struct InRegisters(u64, u64);
+
+impl From<Said> for InRegisters {
+    #[inline(always)]
+    fn from(said: Said) -> Self {
+        match said {
+            Said::Found { route, slashes } => InRegisters(u64::from(route) << 2, slashes),
+            Said::Slash(route) => InRegisters(u64::from(route) << 2 | 1, 0),
+            Said::Miss(methods) => InRegisters(2, methods.bits()),
+            Said::Unclear => InRegisters(3, 0),
         }
-        let head = word(rest, last);
-        let slashes = slashes_in(head);
-        let mut literal = None;
-        if node.slots != 0 {
-            let key = Key::first(rest, last, head, slashes);
-            literal = arena.literal(node, &key, rest).map(|slot| (slot, key.len as usize));
-        }
-        let len = if let Some((slot, len)) = literal {
-            doubt |= u64::from(slot.odd);
-            passed |= slot.passes;
-            node = arena.node(slot.child);
-            len
-        } else if node.wild != 0 {
-            doubt |= doubtful_in(head) & up_to(slashes);
-            // A segment that is empty or begins with a dot; the two bytes differ in the lowest bit.
-            doubt |= u64::from(head & 0xfe == u64::from(b'.'));
-            let mut len = bytes_below(slashes) as usize;
-            if slashes == 0 {
-                let (all, doubt_there) = long_value(rest, last);
-                (len, doubt) = (all, doubt | doubt_there);
-            }
-            let start = path.len() - rest.len();
-            if !spans.push_near(start, start + len) {
-                break End::Unclear;
-            }
-            passed |= node.rest != 0;
-            node = arena.node(node.wild);
-            len
-        } else {
-            doubt |= u64::from(!surely_plain(rest));
-            break u16::try_from(path.len() - rest.len()).map_or(End::Unclear, End::Child);
-        };
-        match rest.get(len + 1..) {
-            Some(after) => rest = after,
-            None => break End::Path,
-        }
-    };
-    let end = if doubt != 0 && !is_plain_path(path) { End::Unclear } else { end };
-    Way { node, end, passed }
+    }
 }
 
-/// The length of a value that is longer than a word, and whether there is a doubt that it is plain text.
-#[inline(always)]
-fn long_value(value: &[u8], last: u64) -> (usize, u64) {
-    let (mut at, mut doubt) = (8, 0);
-    loop {
-        let word = word(value.get(at..).unwrap_or_default(), last);
-        let slashes = slashes_in(word);
-        doubt |= doubtful_in(word) & up_to(slashes);
-        if slashes != 0 {
-            return (at + bytes_below(slashes) as usize, doubt);
+impl From<InRegisters> for Said {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "a route of 32 bits was put in above the lowest two")]
+    fn from(InRegisters(first, second): InRegisters) -> Self {
+        let route = (first >> 2) as RouteId;
+        match first & 3 {
+            0 => Said::Found { route, slashes: second },
+            1 => Said::Slash(route),
+            2 => Said::Miss(MethodMask::from_bits(second)),
+            _ => Said::Unclear,
         }
-        at += 8;
+    }
+}
+
+/// Looks a request up, if that can be done on the straight way.
+///
+/// `own_root` is the root of the host's own patterns, or 0. `path` begins with a slash. A redirect to a final slash is wanted.
+#[inline(always)]
+pub(crate) fn quick(arena: &Arena, own_root: u32, method: MethodId, path: &[u8]) -> Said {
+    let Some(mask) = scan(path) else { return Said::Unclear };
+    let root = if own_root != 0 { own_root } else { arena.any_host };
+    let (node, at) = walk(arena, arena.node(root), path, Slashes::known(path, mask));
+    if at > path.len()
+        && let Some(route) = arena.pick(node.leaf, method)
+    {
+        return Said::Found { route, slashes: mask };
+    }
+    otherwise(arena, node, at, method, path.len(), mask).into()
+}
+
+/// Goes down from a root, to the last node that there is on the straight way.
+///
+/// Also says where the segment begins for which there is no further node: where the path ends if that is a slash, and one past
+/// it if the path was used up.
+#[inline(always)]
+fn walk<'a>(arena: &'a Arena, root: &'a Node, path: &[u8], mut slashes: Slashes<'_>) -> (&'a Node, usize) {
+    let mut node = root;
+    let last = last_word(path);
+    let mut start = 1;
+    loop {
+        // From the segment after the node to the end.
+        let rest = match path.get(start..) {
+            Some(rest) if !rest.is_empty() => rest,
+            _ => return (node, path.len()),
+        };
+        // Where the segment ends is not learned from the literal that it is, so that the processor need not wait for the one
+        // node to find the next segment.
+        let end = slashes.next();
+        let head = word(rest, last);
+        if node.children != 0
+            && let Some(child) = arena.step(node, rest, last, head)
+        {
+            node = child;
+        } else if node.wild != 0 {
+            node = arena.node(node.wild);
+        } else {
+            return (node, start);
+        }
+        start = end + 1;
+        if end == path.len() {
+            return (node, start);
+        }
     }
 }
 
 /// What can be said when no pattern without a final slash takes the request.
 #[inline(never)]
-fn otherwise(
-    arena: &Arena,
-    way: &Way<'_>,
-    method: MethodId,
-    path_len: usize,
-    passed: bool,
-    spans: &mut Spans,
-) -> Result<RouteId, Option<Outcome>> {
-    let node = way.node;
-    // Where the value of a rest begins, and what else than that could take the method.
-    let (start, others) = match way.end {
-        End::Unclear => return Err(None),
-        End::Path if passed => return Err(None),
-        End::Path => {
-            let slash = arena.pick(node.end, method).or_else(|| arena.pick(node.rest, method));
-            let miss = || Outcome::Miss(arena.allow(node.leaf) | arena.allow(node.end) | arena.allow(node.rest));
-            return Err(Some(slash.map_or_else(miss, Outcome::Slash)));
-        }
-        End::Slash => match arena.pick(node.end, method) {
-            Some(route) => return Ok(route),
-            None => (path_len, arena.allow(node.end)),
-        },
-        End::Child(start) => (usize::from(start), MethodMask::NONE),
-    };
-    match arena.pick(node.rest, method) {
-        Some(route) if spans.push_near(start, path_len) => Ok(route),
-        Some(_) => Err(None),
-        None => Err((!passed).then(|| Outcome::Miss(others | arena.allow(node.rest)))),
+fn otherwise(arena: &Arena, node: &Node, at: usize, method: MethodId, path_len: usize, slashes: u64) -> InRegisters {
+    let passed = node.marks.passed;
+    if node.branch == 0 && !passed {
+        let leaf = if at > path_len { node.leaf } else { 0 };
+        return Said::Miss(arena.allow(leaf)).into();
     }
+    let Branch { end, rest } = arena.branch(node);
+    let said = match at.cmp(&path_len) {
+        Ordering::Greater if passed => Said::Unclear,
+        Ordering::Greater => match arena.pick(end, method).or_else(|| arena.pick(rest, method)) {
+            Some(route) => Said::Slash(route),
+            None => Said::Miss(arena.allow(node.leaf) | arena.allow(end) | arena.allow(rest)),
+        },
+        ends_or_goes_on => {
+            let end = if ends_or_goes_on.is_eq() { end } else { 0 };
+            match arena.pick(end, method).or_else(|| arena.pick(rest, method)) {
+                Some(route) => Said::Found { route, slashes },
+                None if passed => Said::Unclear,
+                None => Said::Miss(arena.allow(end) | arena.allow(rest)),
+            }
+        }
+    };
+    said.into()
 }

@@ -1,5 +1,6 @@
 //! The request multiplexer: a router of handlers that answers every request.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, LazyLock};
@@ -12,13 +13,12 @@ use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response};
 
 use crate::answers;
 use crate::conflict::InsertError;
-use crate::matched::ranges;
 use crate::mount::Prefix;
 use crate::pattern::Pattern;
 use crate::router::Router;
 use crate::service::{RouteService, ServiceHandler};
-use crate::spans::Spans;
 use crate::table::{Answer, Ask};
+use crate::words::Slashes;
 
 /// Sends each request to the handler of the most specific pattern that matches it: Go's `http.ServeMux`.
 ///
@@ -225,15 +225,12 @@ impl ServeMux {
         let url_host = uri.authority().map_or("", host_and_port);
         let header = || req.headers().get(HOST).and_then(|host| host.to_str().ok());
         let host = if url_host.is_empty() { header().unwrap_or("") } else { url_host };
-        let ask = Ask { method: req.method().as_str(), redirect_host: url_host, host, path: uri.path() };
-        let mut spans = Spans::default();
+        let ask = Ask { method: req.method().as_str(), url_host: Some(url_host), host, path: uri.path() };
         let table = self.0.router.load();
-        let (route, path) = match table.at(&ask, &mut spans) {
-            Answer::Found(route) => match spans.path() {
-                None => (route, uri.path_and_query().cloned()),
-                // Escaping may have made it too long for a URI.
-                Some(spelled) => (route, spelled.parse().ok()),
-            },
+        let (route, path) = match table.at(&ask) {
+            Answer::Found(route, Cow::Borrowed(_)) => (route, uri.path_and_query().cloned()),
+            // Escaping may have made it too long for a URI.
+            Answer::Found(route, Cow::Owned(spelled)) => (route, spelled.parse().ok()),
             Answer::Redirect { path, slash, .. } => {
                 let path = if slash { format!("{path}/").into() } else { path };
                 return Routed::Answered(answers::redirect(req, &path));
@@ -248,7 +245,9 @@ impl ServeMux {
         let Some(path) = path else {
             return Routed::Answered(answers::error(StatusCode::URI_TOO_LONG, "URI Too Long\n"));
         };
-        let values = PathValues::new(Arc::clone(&entry.route), path, ranges(&spans, &entry.route));
+        let shared = path.clone();
+        let ranges = entry.wilds.ranges(Slashes::of(shared.path().as_bytes()));
+        let values = PathValues::new(Arc::clone(&entry.route), path, ranges);
         let handler = entry.value.clone();
         drop(table);
         req.extensions_mut().insert(values);

@@ -49,47 +49,81 @@ pub(crate) fn bytes_below(slashes: u64) -> u32 {
     slashes.trailing_zeros() / 8
 }
 
-/// Has top bits set at bytes that may have to be escaped. Slashes, letters, digits and `-._:` are none of them; some plain bytes that
-/// are rare are, because exactness would cost more than it saves.
-#[inline(always)]
-pub(crate) fn doubtful_in(word: u64) -> u64 {
-    // The additions set a byte's top bit if the byte is not less than a bound; no sum is larger than a byte.
-    let (low, upper) = (word & each(0x7f), word & each(0x5f));
-    let letters = (upper + each(0x80 - b'A')) ^ (upper + each(0x80 - b'['));
-    let digits = (low + each(0x80 - b'-')) ^ (low + each(0x80 - b';'));
-    let not_underscore = (low ^ each(b'_')) + each(0x7f);
-    // A letter is one only in the upper half, where the bit of 64 is set; without that, `upper` is less than `A`.
-    (word | !(letters | digits) & not_underscore) & each(0x80)
+/// The places of the slashes in a path, but for the one that it begins with, and then the path's end.
+///
+/// They are found for up to 64 bytes at a time, before anybody asks for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Slashes<'a> {
+    path: &'a [u8],
+    /// Where the bytes of the mask begin.
+    from: usize,
+    mask: u64,
 }
 
-/// Whether a path's rest, which follows a slash, is certain to be clean and to have nothing in it that should be escaped. `false` means
-/// that it is not certain.
-#[inline]
-pub(crate) fn surely_plain(rest: &[u8]) -> bool {
-    let mut doubt = 0;
-    let mut after_slash = 0x80;
-    let mut chunks = rest.chunks_exact(8);
-    for chunk in &mut chunks {
-        let word = chunk.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        doubt |= doubtful_in(word) | (slashes_or_dots_in(word) & (exactly_slashes_in(word) << 8 | after_slash));
-        after_slash = exactly_slashes_in(word) >> 56;
+impl<'a> Slashes<'a> {
+    #[inline(always)]
+    pub(crate) fn of(path: &'a [u8]) -> Self {
+        Slashes::known(path, slash_mask(path) & !1)
     }
-    // Letters past the end say nothing.
-    let word = chunks.remainder().iter().rev().fold(each(b'a'), |word, byte| word << 8 | u64::from(*byte));
-    doubt |= doubtful_in(word) | (slashes_or_dots_in(word) & (exactly_slashes_in(word) << 8 | after_slash));
-    doubt == 0
+
+    /// The same, given the [`mask`](Slashes::mask) of another one for the path.
+    #[inline(always)]
+    pub(crate) fn known(path: &'a [u8], mask: u64) -> Self {
+        Slashes { path, from: 0, mask }
+    }
+
+    /// What has been found before any has been asked for.
+    #[inline(always)]
+    pub(crate) fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    pub(crate) fn path_len(&self) -> usize {
+        self.path.len()
+    }
+
+    /// Not to be asked again once it has told the end.
+    #[inline(always)]
+    pub(crate) fn next(&mut self) -> usize {
+        if self.mask == 0 {
+            self.refill();
+        }
+        let at = self.from + self.mask.trailing_zeros() as usize;
+        self.mask &= self.mask.wrapping_sub(1);
+        at
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) {
+        while self.mask == 0 && self.from <= self.path.len() {
+            self.from += 64;
+            self.mask = slash_mask(self.path.get(self.from..).unwrap_or_default());
+        }
+    }
 }
 
-/// Has the top bit of each byte set that is a slash.
+/// A bit for each of the first 64 bytes that is a slash, and one behind the last byte.
 #[inline(always)]
-fn exactly_slashes_in(word: u64) -> u64 {
-    zeros_in(word ^ each(b'/'))
+fn slash_mask(bytes: &[u8]) -> u64 {
+    let mut mask = if bytes.len() < 64 { 1 << bytes.len() } else { 0 };
+    let bytes = bytes.get(..64).unwrap_or(bytes);
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.iter().rev().fold(1, |mask, byte| mask << 1 | u64::from(*byte == b'/'));
+    };
+    // The last eight bytes overlap those before them, which sets no bit that is not set.
+    mask |= bits_of(*last) << (bytes.len() - 8);
+    for (at, chunk) in (0..).step_by(8).zip(bytes.as_chunks().0) {
+        mask |= bits_of(*chunk) << at;
+    }
+    mask
 }
 
-/// Has the top bit of each byte set that is a slash or a dot, which differ in the lowest bit.
+/// A bit for each byte that is a slash.
 #[inline(always)]
-fn slashes_or_dots_in(word: u64) -> u64 {
-    zeros_in((word ^ each(b'.')) & each(0xfe))
+fn bits_of(bytes: [u8; 8]) -> u64 {
+    let tops = zeros_in(u64::from_le_bytes(bytes) ^ each(b'/'));
+    // The product has the top bits of all bytes side by side in its own top byte.
+    tops.wrapping_mul(0x0002_0408_1020_4081) >> 56
 }
 
 /// Has the top bit of each byte set that is zero.
@@ -107,7 +141,6 @@ const fn each(byte: u8) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clean::is_plain_path;
 
     #[test]
     fn reading_past_the_end_gives_slashes() {
@@ -121,37 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn no_byte_is_taken_for_plain_that_is_not() {
-        for byte in 0..=u8::MAX {
-            for at in 0..8 {
-                let mut bytes = *b"abcdefgh";
-                bytes[at] = byte;
-                let doubt = doubtful_in(u64::from_le_bytes(bytes));
-                let usual = byte.is_ascii_alphanumeric() || b"-._/:".contains(&byte);
-                assert_eq!(doubt, if usual { 0 } else { 0x80 << (8 * at) }, "{byte}");
-                let path = [b"/", &bytes[..], b"/xyz"].concat();
-                assert!(is_plain_path(&path) || !surely_plain(&path[1..]), "{byte} at {at}");
-            }
-        }
-    }
-
-    #[test]
-    fn paths_that_are_not_clean_are_doubtful_wherever_it_shows() {
-        for lead in 0..20 {
-            for (tail, want) in [
-                ("", true),
-                ("/", true),
-                ("//", false),
-                ("/./b", false),
-                ("/..", false),
-                ("/a.b/c.", true),
-                ("/a/b/cdefghi/", true),
-                ("/a//cdefghij", false),
-                ("/a/%2F", false),
-            ] {
-                let rest = format!("{}{tail}", "a".repeat(lead));
-                let want = want && !rest.starts_with('/');
-                assert_eq!(surely_plain(rest.as_bytes()), want, "{rest}");
+    fn slashes_are_found_in_paths_of_every_length() {
+        for len in 1..300 {
+            for step in [1, 2, 3, 7, 8, 13, 64, 65, 200, 1000] {
+                let path: Vec<_> = (0..len).map(|at| if at % step == 0 { b'/' } else { b'.' }).collect();
+                let mut slashes = Slashes::of(&path);
+                for want in (1..len).filter(|at| at % step == 0) {
+                    assert_eq!(slashes.next(), want, "{step} of {len}");
+                }
+                assert_eq!(slashes.next(), len, "{step} of {len}");
             }
         }
     }

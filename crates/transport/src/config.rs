@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::decode::ContentCoding;
 use crate::events::Events;
+use crate::h2::Http2Config;
 use crate::net::{ConnectConfig, ProxyConfig};
 
 /// The settings of a [`Transport`](crate::Transport): a plain struct to fill in. End a literal with
@@ -87,6 +88,13 @@ pub struct TransportConfig {
     /// [`ProxyConfig::from_env`]. Its `Transport.Proxy`.
     pub proxy: ProxyConfig,
 
+    /// Which versions of HTTP are spoken. Default: HTTP/2 where a server agrees to it in the TLS handshake, else HTTP/1.1. Go's
+    /// `Transport.Protocols`.
+    pub protocols: Protocols,
+
+    /// How HTTP/2 is spoken. Default as [`Http2Config::default`].
+    pub http2: Http2Config,
+
     /// How long a request may wait in the queue of its host before its own connection is being opened. Default `None`: as long as it
     /// takes, as Go. Ends with a [`Timeout`](roundtrip_types::ErrorKind::Timeout) in phase `queue`.
     pub wait_timeout: Option<Duration>,
@@ -153,6 +161,8 @@ impl Default for TransportConfig {
             disable_keep_alives: false,
             connect: ConnectConfig::default(),
             proxy: ProxyConfig::none(),
+            protocols: Protocols::default(),
+            http2: Http2Config::default(),
             wait_timeout: None,
             connect_timeout: Some(Duration::from_secs(30)),
             response_header_timeout: None,
@@ -200,6 +210,8 @@ impl fmt::Debug for TransportConfig {
             .field("disable_keep_alives", &self.disable_keep_alives)
             .field("connect", &self.connect)
             .field("proxy", &self.proxy)
+            .field("protocols", &self.protocols)
+            .field("http2", &self.http2)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)
@@ -263,6 +275,21 @@ pub struct RequestOptions {
     pub timings: Option<bool>,
     /// Is told what happens to this request, instead of [`TransportConfig::events`].
     pub events: Option<Arc<dyn Events>>,
+}
+
+/// Which versions of HTTP a transport speaks.
+///
+/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocols {
+    /// HTTP/2 where a server agrees to it in the TLS handshake (ALPN), else HTTP/1.1. Plain text is HTTP/1.1.
+    #[default]
+    Http2OrHttp1,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: over TLS by agreement, in plain text with prior knowledge that the server speaks it (RFC 9113, section 3.3).
+    Http2,
 }
 
 /// Which connection a request may use, and what becomes of it.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::uri::Authority;
 
-use crate::net::{Proxy, Scheme, Target};
+use crate::net::{Alpn, Proxy, Scheme, Target};
 
 /// The host that a connection leads to. Requests with equal keys may share connections.
 ///
@@ -23,8 +23,8 @@ pub(crate) struct Key {
     host: Range<u16>,
     port: u16,
     scheme: Scheme,
-    /// Whether only HTTP/1.1 will do, where HTTP/2 could be had: connections for upgrades.
-    http1_only: bool,
+    /// What may be spoken there.
+    alpn: Alpn,
     proxy: Option<Proxy>,
     /// 0 until it is known.
     hash: AtomicU64,
@@ -47,7 +47,7 @@ impl Key {
         let default = scheme.default_port();
         let made = |authority, host, port| {
             let hash = AtomicU64::new(0);
-            Key { authority, host, port, scheme, http1_only: false, proxy: None, hash }
+            Key { authority, host, port, scheme, alpn: Alpn::Http1, proxy: None, hash }
         };
         if let Some((end, port)) = plain(authority.as_str().as_bytes(), default) {
             return Ok(made(authority, 0..end, port));
@@ -91,16 +91,19 @@ impl Key {
         Ok(self)
     }
 
-    /// The same host, over HTTP/1.1 only.
-    #[allow(dead_code)] // HTTP/2 comes next
-    pub(crate) fn over_http1(mut self) -> Self {
-        self.http1_only = true;
+    /// The same host, with which this may be spoken.
+    pub(crate) fn speaking(mut self, alpn: Alpn) -> Self {
+        self.alpn = alpn;
         self
     }
 
-    #[allow(dead_code)] // HTTP/2 comes next
-    pub(crate) fn is_http1_only(&self) -> bool {
-        self.http1_only
+    pub(crate) fn alpn(&self) -> Alpn {
+        self.alpn
+    }
+
+    /// Whether its connections may turn out to be HTTP/2.
+    pub(crate) fn may_be_shared(&self) -> bool {
+        self.alpn != Alpn::Http1
     }
 
     pub(crate) fn scheme(&self) -> Scheme {
@@ -129,7 +132,7 @@ impl Key {
 
     /// Whether the two go the same way to their hosts.
     fn is_same_way(&self, other: &Key) -> bool {
-        self.scheme == other.scheme && self.http1_only == other.http1_only && self.proxy == other.proxy
+        self.scheme == other.scheme && self.alpn == other.alpn && self.proxy == other.proxy
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -196,7 +199,7 @@ impl Clone for Key {
             host: self.host.clone(),
             port: self.port,
             scheme: self.scheme,
-            http1_only: self.http1_only,
+            alpn: self.alpn,
             proxy: self.proxy.clone(),
             hash,
         }
@@ -287,7 +290,7 @@ mod tests {
         let all = [
             http(),
             https(),
-            https().over_http1(),
+            https().speaking(Alpn::Http2OrHttp1),
             https().via(px()).unwrap(),
             https().via(other()).unwrap(),
             http().via(px()).unwrap(),

@@ -33,15 +33,16 @@ mod body;
 mod conn;
 mod decode;
 mod drain;
-#[cfg(feature = "http2")]
-#[allow(dead_code, unused_imports)] // the pool has no HTTP/2 yet
 mod h2;
 mod prepare;
+mod streamed;
 mod timers;
 
 // what they share
 mod key;
+mod mux;
 mod pool;
+mod pooled;
 mod shared;
 mod sweeper;
 
@@ -49,10 +50,9 @@ mod sweeper;
 #[allow(dead_code, unused_imports)] // not all of it is used yet
 mod net;
 
-pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
-#[cfg(feature = "http2")]
 pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;

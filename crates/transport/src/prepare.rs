@@ -9,11 +9,12 @@ use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 
-use crate::config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+use crate::config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 use crate::decode::{Offer, Uncompressed};
 use crate::events::Events;
+use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
-use crate::net::Scheme;
+use crate::net::{Alpn, Scheme};
 
 /// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Checks `req`.
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
-        let mut key = key_of(req.uri())?;
+        let mut key = key_of(req.uri(), config.protocols)?;
         let framing = framing(req.headers(), req.body())?;
         let extensions = req.extensions_mut();
         let options: Option<Box<RequestOptions>> =
@@ -47,17 +48,25 @@ impl<'a> Prepared<'a> {
             && let Some(proxy) = proxies.proxy_for(req, key.scheme().as_str(), key.host(), key.port())?
         {
             key = key.via(proxy).map_err(|_| invalid("the proxy's address is none"))?;
+            if key.scheme() == Scheme::Http {
+                // What a proxy that forwards speaks is not what the server does.
+                key = key.speaking(Alpn::Http1);
+            }
+        }
+        if key.may_be_shared() && (req.headers().contains_key(UPGRADE) || *req.method() == Method::CONNECT) {
+            // HTTP/2 has no upgrades, and its tunnels are other ones.
+            key = key.speaking(Alpn::Http1);
         }
         let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
         let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
-        let method = req.method().clone();
-        let offered = offer.is_some_and(|offer| offer.add_to(&method, req.headers_mut()));
+        let offered = offer.is_some_and(|offer| offer.applies(req.method(), req.headers()));
         if config.disable_keep_alives {
             req.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let wants_close = wants_close(req.headers());
-        // Noted now: the fields are given away before the answer is understood.
-        let upgrades = req.headers().contains_key(UPGRADE);
+        let headers = req.headers();
+        // Noted now: the fields are given away before the answer is understood. Many requests have none.
+        let wants_close = !headers.is_empty() && wants_close(headers);
+        let upgrades = !headers.is_empty() && headers.contains_key(UPGRADE);
         Ok(Prepared { req, framing, key, wants_close, upgrades, forwarded, offered, config, options })
     }
 
@@ -67,6 +76,26 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The server wants it over HTTP/1.1.
+    pub(crate) fn over_http1(&mut self) {
+        self.key = self.key.clone().speaking(Alpn::Http1);
+    }
+
+    /// The request as HTTP/2 sends it.
+    pub(crate) fn outgoing(&self, body: Body) -> Result<Outgoing> {
+        let length = match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None if matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH) => Some(0),
+            _ => None,
+        };
+        let accept = self.offer().map(Offer::value);
+        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, accept.as_deref(), body)
+    }
+
+    pub(crate) fn config(&self) -> &TransportConfig {
+        &self.config
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -198,8 +227,24 @@ impl<'a> Prepared<'a> {
 
     /// Decodes the body of a response that is coded because we have offered it.
     pub(crate) fn decode(&self, headers: &mut HeaderMap, body: &mut Body) -> Option<Uncompressed> {
-        let offer = Offer::new(&self.config.accept_codings, self.config.max_decoded_bytes).filter(|_| self.offered);
-        offer?.decode(headers, body)
+        self.offer()?.decode(headers, body)
+    }
+
+    /// What codings we offer beyond what the user asks for.
+    fn offer(&self) -> Option<Offer<'_>> {
+        Offer::new(&self.config.accept_codings, self.config.max_decoded_bytes).filter(|_| self.offered)
+    }
+
+    /// Adds our own fields to a head that was encoded into `out`: not by way of the request's fields, which are the user's and where
+    /// a first one costs two allocations.
+    fn encode_offer(&self, out: &mut Vec<u8>) {
+        if let Some(offer) = self.offer() {
+            // Behind the last field, in front of the empty line.
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(b"accept-encoding: ");
+            out.extend_from_slice(offer.value().as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
+        }
     }
 
     /// Gives the fields away, for their memory, once the request will not be sent again.
@@ -240,7 +285,9 @@ impl<'a> Prepared<'a> {
             None => self.key.host_field(),
         };
         if self.forwarded {
-            return self.encode_forwarded(host, out);
+            self.encode_forwarded(host, out)?;
+            self.encode_offer(out);
+            return Ok(());
         }
         let with_port;
         let target = if *self.req.method() == Method::CONNECT {
@@ -253,7 +300,9 @@ impl<'a> Prepared<'a> {
             RequestTarget::Origin(self.req.uri().path_and_query().map_or("/", |target| target.as_str()))
         };
         encode_request_head(out, self.method(), target, host, self.req.headers(), self.framing)
-            .map_err(|error| invalid("the request cannot be written").with_cause(error))
+            .map_err(|error| invalid("the request cannot be written").with_cause(error))?;
+        self.encode_offer(out);
+        Ok(())
     }
 }
 
@@ -264,7 +313,7 @@ fn host_of(uri: &http::Uri) -> &str {
 }
 
 /// The host that a URL leads to.
-pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
+pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,
@@ -272,9 +321,14 @@ pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
     };
     let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
-    Key::new(scheme, authority.clone()).map_err(|error| match error {
+    let key = Key::new(scheme, authority.clone()).map_err(|error| match error {
         KeyError::NoHost => invalid("the URL has no host"),
         KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
+    })?;
+    Ok(match (protocols, scheme) {
+        (Protocols::Http2, _) => key.speaking(Alpn::Http2),
+        (Protocols::Http2OrHttp1, Scheme::Https) => key.speaking(Alpn::Http2OrHttp1),
+        _ => key,
     })
 }
 

@@ -4,12 +4,16 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Method;
-use roundtrip_transport::{RoundTripper, Transport, TransportConfig};
+use roundtrip_transport::{
+    ConnectConfig, Connection, Dial, DialFuture, Dialer, RoundTripper, Target, Transport, TransportConfig,
+};
 use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -825,4 +829,58 @@ async fn many_tasks_and_hosts_at_once_lose_nothing() {
     let stats = transport.stats();
     assert_eq!(stats.in_use, 0);
     assert!(stats.idle <= 6 && stats.created + stats.reused >= 16 * 90, "{stats:?}");
+}
+
+/// A connection that takes so many bytes and then fails to write, and from which nothing ever comes.
+struct Stuck {
+    takes: usize,
+}
+
+impl tokio::io::AsyncRead for Stuck {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl tokio::io::AsyncWrite for Stuck {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
+        let taken = data.len().min(self.takes);
+        self.takes -= taken;
+        Poll::Ready(if taken == 0 { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Dial for Stuck {
+    fn dial<'a>(&'a self, _: &'a Target) -> DialFuture<'a> {
+        let takes = self.takes;
+        Box::pin(async move { Ok(Connection::new(Stuck { takes })) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_ends_the_request_though_nothing_more_is_heard() {
+    for (takes, was_sent, within) in [(0, false, Duration::ZERO), (10, true, Duration::from_millis(51))] {
+        let dial = Dialer::Custom(Arc::new(Stuck { takes }));
+        let connect = ConnectConfig { dial, ..ConnectConfig::default() };
+        let transport = Transport::with_config(TransportConfig { connect, ..TransportConfig::default() });
+        let began = tokio::time::Instant::now();
+        let req = http::Request::get("http://h.test/").body(Body::empty()).unwrap();
+        let error = transport.round_trip(req).await.unwrap_err();
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::ConnectionLost, Some(Phase::Write)), "{error}");
+        assert_eq!(error.was_sent(), was_sent, "{error}");
+        assert!(began.elapsed() <= within, "{:?}", began.elapsed());
+        assert_eq!(transport.stats().in_use, 0);
+    }
 }

@@ -165,11 +165,11 @@ impl FieldBlock {
             facts.note(span.known, &value);
             // RFC 9110 section 5.5: CR, LF and NUL make a value invalid and dangerous; the other controls are refused as well.
             let Ok(value) = HeaderValue::from_maybe_shared(value) else { return Err(span.bad_value(block)) };
-            let appended = match name::by_index(span.known) {
-                Some(name) => map.try_append(name, value),
-                None => map.try_append(span.unknown_name(block)?, value),
+            let name = match name::by_index(span.known) {
+                Some(name) => name.clone(),
+                None => span.unknown_name(block)?,
             };
-            if appended.is_err() {
+            if map.try_append(name, value).is_err() {
                 return Err(FieldError::TooMany);
             }
         }
@@ -186,7 +186,7 @@ impl Span {
         if self.folded { Bytes::from(unfolded(&block[range])) } else { block.slice(range) }
     }
 
-    #[inline(never)]
+    #[inline]
     fn unknown_name(&self, block: &Bytes) -> Result<HeaderName, FieldError> {
         let name = self.name(block);
         HeaderName::from_bytes(name).map_err(|_| FieldError::Name(Excerpt::new(name)))

@@ -105,8 +105,8 @@ impl ResponseParser {
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<ResponseHead>, HeadError> {
         let Some((block, StatusLine { version, status, reason })) = self.0.parse(buf)? else { return Ok(None) };
         let head_bytes = block.len();
-        let headers = std::mem::take(&mut self.0.headers);
         let reason = narrowed(block, reason);
+        let headers = std::mem::take(&mut self.0.headers);
         Ok(Some(ResponseHead { version, status, reason, headers, head_bytes, facts: self.0.facts }))
     }
 

@@ -3,8 +3,10 @@
 mod body;
 mod source;
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, RANGE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use roundtrip_types::Body;
 
 use self::body::DecodedBody;
@@ -78,23 +80,20 @@ impl<'a> Offer<'a> {
         (!codings.is_empty()).then_some(Offer { codings, max_decoded_bytes })
     }
 
-    /// The value of `Accept-Encoding`.
-    fn value(self) -> HeaderValue {
+    /// The value of `Accept-Encoding`: a list of tokens.
+    pub(crate) fn value(self) -> Cow<'static, str> {
         if let [coding] = self.codings {
-            return HeaderValue::from_static(coding.as_str());
+            return Cow::Borrowed(coding.as_str());
         }
         let names: Vec<_> = self.codings.iter().map(|coding| coding.as_str()).collect();
-        HeaderValue::try_from(names.join(", ")).expect("a list of tokens is a valid value")
+        Cow::Owned(names.join(", "))
     }
 
-    /// Adds the offer to a request. Returns whether it did: not if the user asks for a coding, nor for a part of a body, since
-    /// the range would be one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
-    pub(crate) fn add_to(self, method: &Method, headers: &mut HeaderMap) -> bool {
-        let applies = *method != Method::HEAD && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE);
-        if applies {
-            headers.insert(ACCEPT_ENCODING, self.value());
-        }
-        applies
+    /// Whether a request is to carry the offer: not if the user asks for a coding, nor for a part of a body, since the range would be
+    /// one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
+    pub(crate) fn applies(self, method: &Method, headers: &HeaderMap) -> bool {
+        *method != Method::HEAD
+            && (headers.is_empty() || !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE))
     }
 
     /// Decodes the body of a response to a request to which the offer was added, if it is coded as offered. Returns what to put

@@ -15,7 +15,7 @@ use super::error::explained;
 use super::exchange::with_facts;
 
 /// A body on a stream, which is free at its end.
-pub(super) struct H2Body {
+pub(crate) struct H2Body {
     stream: RecvStream,
     /// `None` once the body has ended, well or badly.
     slot: Option<Arc<Slot>>,

@@ -8,6 +8,9 @@ pub struct Http2Config {
     /// Most requests at once on one connection, whatever more the server allows. Default 1000. A connection that is full has
     /// another opened beside it.
     pub max_concurrent_streams: usize,
+    /// Whether a request waits while all connections to its host are full, instead of opening another. Default false. Go's
+    /// `StrictMaxConcurrentRequests`.
+    pub strict_max_concurrent_streams: bool,
     /// How many bytes of a response the server may send before they are read. Default 4 MiB, as Go. A larger window makes
     /// distant downloads faster and each unread response cost more memory.
     pub stream_window: u32,
@@ -38,6 +41,7 @@ impl Default for Http2Config {
     fn default() -> Self {
         Http2Config {
             max_concurrent_streams: 1000,
+            strict_max_concurrent_streams: false,
             stream_window: 4 << 20,
             connection_window: 16 << 20,
             adaptive_window: false,

@@ -12,6 +12,8 @@ pub(crate) struct Failed {
     pub(crate) repeat: Repeat,
     /// The request's body, if nothing of it was read.
     pub(crate) body: Option<Body>,
+    /// Whether the peer has sent nothing at all since the exchange began.
+    pub(crate) silent: bool,
 }
 
 /// Whether the request may be sent again although it is not known to be harmless (RFC 9113, section 8.7).
@@ -79,7 +81,10 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
             Some(io) if io.kind() == std::io::ErrorKind::InvalidData => (ErrorKind::Protocol, io.to_string()),
             _ => {
                 let why = link.closed().map_or_else(|| error.to_string(), |why| why.to_string());
-                (ErrorKind::ConnectionLost, format!("the connection ended: {why}"))
+                // Closed by the program.
+                let ours = link.close_wanted().is_some();
+                let kind = if ours { ErrorKind::Canceled } else { ErrorKind::ConnectionLost };
+                (kind, format!("the connection ended: {why}"))
             }
         },
     };

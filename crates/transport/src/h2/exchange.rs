@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use h2::client::ResponseFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
-use http::request::Parts;
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
@@ -19,6 +18,7 @@ use super::error::{Failed, Repeat, explained};
 use super::link::Link;
 use super::upload::{Upload, UploadError};
 use super::{H2Conn, Slot};
+use crate::config::InterimHook;
 
 /// A request as it goes out.
 pub(crate) struct Outgoing {
@@ -28,32 +28,51 @@ pub(crate) struct Outgoing {
     length: Option<u64>,
 }
 
+/// What is to be known of an exchange while it goes on.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched<'a> {
+    /// Set when the request has been sent in full.
+    pub(crate) sent: &'a AtomicBool,
+    pub(crate) on_interim: Option<&'a InterimHook>,
+    pub(crate) window_timeout: Option<Duration>,
+}
+
 /// Most interim responses (1xx) before the final one, and most bytes of their fields.
 const INTERIM_MOST: usize = 1000;
 const INTERIM_BYTES: usize = 1 << 20;
 
 impl Outgoing {
     /// Makes a request fit for HTTP/2: `host` as its authority, no fields that are about an HTTP/1 connection (RFC 9113, section
-    /// 8.2.2). `length` is what `Content-Length` says; `None` leaves it out.
+    /// 8.2.2). `length` is what `Content-Length` says; `None` leaves it out. `accept` is what `Accept-Encoding` says in our name.
     ///
     /// # Errors
     /// Kind `Request`: the authority cannot be sent.
-    pub(crate) fn new(parts: &Parts, scheme: &str, host: &str, length: Option<u64>, body: Body) -> Result<Self> {
+    pub(crate) fn new<T>(
+        request: &Request<T>,
+        scheme: &str,
+        host: &str,
+        length: Option<u64>,
+        accept: Option<&str>,
+        body: Body,
+    ) -> Result<Self> {
         let invalid = |what: &str| Error::new(ErrorKind::Request, what.to_owned()).with_phase(Phase::Prepare);
-        let authority = match parts.headers.get(HOST) {
+        let authority = match request.headers().get(HOST) {
             Some(host) => Authority::try_from(host.as_bytes()),
             None => Authority::try_from(host),
         };
         let authority = authority.map_err(|_| invalid("the Host field is no host with a port"))?;
-        let path = parts.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         let mut head = Request::new(());
-        *head.method_mut() = parts.method.clone();
+        *head.method_mut() = request.method().clone();
         *head.uri_mut() = uri.map_err(|_| invalid("the URL cannot be sent over HTTP/2"))?;
         *head.version_mut() = Version::HTTP_2;
-        *head.headers_mut() = fields(&parts.headers);
+        *head.headers_mut() = fields(request.headers());
         if let Some(length) = length {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Some(accept) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
+            head.headers_mut().insert(ACCEPT_ENCODING, accept);
         }
         Ok(Outgoing { head, body, length })
     }
@@ -101,7 +120,8 @@ impl Drop for Running {
 }
 
 impl H2Conn {
-    /// Sends a request on a stream that was [reserved](H2Conn::reserve), and returns the response when its head is there.
+    /// Sends a request on a stream that was [reserved](H2Conn::reserve), and returns the response when its head is there, with its
+    /// body if there is more to come.
     ///
     /// The upload goes on beside the response. What is left of it when the head has come goes on in a task of its own, which the
     /// end of the response's body does not wait for, and dropping that body stops.
@@ -116,14 +136,14 @@ impl H2Conn {
         &self,
         slot: Slot,
         request: Outgoing,
-        window_timeout: Option<Duration>,
-    ) -> Result<Response<Body>, Failed> {
+        watched: Watched<'_>,
+    ) -> Result<Response<Option<H2Body>>, Failed> {
         let Outgoing { head, body, length } = request;
         let link = Arc::clone(&slot.link);
         let mut running = Running { bytes_in: link.meter.bytes_in.load(Ordering::Relaxed), slot: Some(slot) };
         let unsent = |body: Body, error: &h2::Error| {
             let (error, repeat) = explained(&link, error, None);
-            Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body) }
+            Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
         };
         let mut send = self.send.clone();
         // Ready at once, since there are no more streams than the peer allows; or the connection is over.
@@ -139,12 +159,13 @@ impl H2Conn {
                 }
                 // The request is not one that h2 would send.
                 let error = Error::new(ErrorKind::Request, "the request cannot be sent over HTTP/2").with_cause(error);
-                return Err(Failed { error: error.with_phase(Phase::Prepare), repeat: Repeat::No, body: Some(body) });
+                let error = error.with_phase(Phase::Prepare);
+                return Err(Failed { error, repeat: Repeat::No, body: Some(body), silent: true });
             }
         };
         link.meter.opened.fetch_add(1, Ordering::Relaxed);
         let id = response.stream_id().as_u32();
-        let mut upload = (!no_body).then(|| Upload::new(body, stream, length, window_timeout));
+        let mut upload = (!no_body).then(|| Upload::new(body, stream, length, watched.window_timeout));
         let mut interim = Interim::default();
         let outcome = poll_fn(|cx| {
             if let Some(sending) = &mut upload {
@@ -152,11 +173,14 @@ impl H2Conn {
                     Poll::Ready(Ok(())) => upload = None,
                     Poll::Ready(Err(UploadError::Body(error))) => return Poll::Ready(Err(Ended::Ours(error))),
                     // What the response says is worth more.
-                    Poll::Ready(Err(UploadError::Stream(_))) => upload = None,
+                    Poll::Ready(Err(UploadError::Stream)) => upload = None,
                     Poll::Pending => {}
                 }
             }
-            if let Err(error) = interim.skip(&mut response, cx) {
+            if upload.is_none() {
+                watched.sent.store(true, Ordering::Relaxed);
+            }
+            if let Err(error) = interim.skip(&mut response, watched.on_interim, cx) {
                 return Poll::Ready(Err(Ended::Ours(Box::new(error))));
             }
             let answered = std::pin::Pin::new(&mut response).poll(cx);
@@ -167,12 +191,13 @@ impl H2Conn {
             Ok(response) => Ok(answered(response, running, upload, id)),
             Err(Ended::Ours(error)) => {
                 running.slot = None;
-                Err(Failed { error: *error, repeat: Repeat::No, body: None })
+                Err(Failed { error: *error, repeat: Repeat::No, body: None, silent: false })
             }
             Err(Ended::Stream(error)) => {
                 running.slot = None;
                 let (error, repeat) = explained(&link, &error, Some(id));
-                Err(Failed { error: error.with_phase(Phase::Wait), repeat, body: None })
+                let silent = link.meter.bytes_in.load(Ordering::Relaxed) == running.bytes_in;
+                Err(Failed { error: error.with_phase(Phase::Wait), repeat, body: None, silent })
             }
         }
     }
@@ -192,9 +217,17 @@ struct Interim {
 
 impl Interim {
     /// Skips those that have come, up to a limit.
-    fn skip(&mut self, response: &mut ResponseFuture, cx: &mut std::task::Context<'_>) -> Result<()> {
+    fn skip(
+        &mut self,
+        response: &mut ResponseFuture,
+        hook: Option<&InterimHook>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Result<()> {
         while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
             self.count += 1;
+            if let Some(hook) = hook {
+                hook.call(interim.status(), interim.headers());
+            }
             self.bytes +=
                 interim.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
             if self.count > INTERIM_MOST || self.bytes > INTERIM_BYTES {
@@ -212,7 +245,7 @@ fn answered(
     mut running: Running,
     upload: Option<Upload>,
     id: u32,
-) -> Response<Body> {
+) -> Response<Option<H2Body>> {
     let (parts, stream) = response.into_parts();
     let slot = running.slot.take().map(Arc::new);
     let upload = upload.map(|mut upload| {
@@ -227,9 +260,9 @@ fn answered(
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = if stream.is_end_stream() && upload.is_none() {
         drop(slot);
-        Body::empty()
+        None
     } else {
-        Body::new(H2Body::new(stream, slot, upload, running.bytes_in, id, length))
+        Some(H2Body::new(stream, slot, upload, running.bytes_in, id, length))
     };
     Response::from_parts(parts, body)
 }
@@ -249,8 +282,7 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let parts = request.body(()).unwrap().into_parts().0;
-        Outgoing::new(&parts, "https", "h.test:8443", None, Body::empty()).unwrap().head
+        Outgoing::new(&request.body(()).unwrap(), "https", "h.test:8443", None, None, Body::empty()).unwrap().head
     }
 
     #[test]

@@ -22,14 +22,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use roundtrip_types::{Error, Result};
+use roundtrip_types::Result;
 
+pub(crate) use self::body::H2Body;
 pub use self::config::Http2Config;
 pub(crate) use self::error::{Failed, Repeat};
-pub(crate) use self::exchange::Outgoing;
+pub(crate) use self::exchange::{Outgoing, Watched};
 use self::guard::Guarded;
+#[cfg(test)]
+use self::link::H2Event;
 use self::link::Link;
-pub(crate) use self::link::{H2Event, Hook, NoRoom};
+pub(crate) use self::link::{Hook, NoRoom};
 use crate::net::{ConnInfo, Stream};
 
 /// An HTTP/2 connection. Cheap to clone; clones share it. It closes, in order, when the last clone and the last exchange are gone.
@@ -103,7 +106,8 @@ impl H2Conn {
     }
 
     /// Why it is closed, if it is.
-    pub(crate) fn closed(&self) -> Option<Arc<str>> {
+    #[cfg(test)]
+    fn closed(&self) -> Option<Arc<str>> {
         self.link.closed()
     }
 
@@ -115,11 +119,6 @@ impl H2Conn {
     /// Closes it now. Exchanges fail, saying `why`.
     pub(crate) fn close(&self, why: &str) {
         self.link.close(why);
-    }
-
-    /// Whether the peer takes extended CONNECT (RFC 8441), as far as its settings are known.
-    pub(crate) fn takes_extended_connect(&self) -> bool {
-        self.send.is_extended_connect_protocol_enabled()
     }
 
     fn peer_limit(&self) -> usize {
@@ -137,11 +136,6 @@ impl fmt::Debug for H2Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("H2Conn").field("link", &self.link).finish_non_exhaustive()
     }
-}
-
-/// An error of ours about a connection.
-fn lost(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(roundtrip_types::ErrorKind::ConnectionLost, message)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) struct Upload {
 #[derive(Debug)]
 pub(super) enum UploadError {
     /// The stream: the response says more.
-    Stream(h2::Error),
+    Stream,
     /// Ours, or the body's own.
     Body(Box<Error>),
 }
@@ -62,7 +62,7 @@ impl Upload {
             // A body may keep us waiting for long; the server may lose its patience first.
             return match self.stream.poll_reset(cx) {
                 Poll::Ready(Ok(reason)) => self.stopped(reason),
-                Poll::Ready(Err(error)) => Poll::Ready(Err(UploadError::Stream(error))),
+                Poll::Ready(Err(_)) => Poll::Ready(Err(UploadError::Stream)),
                 Poll::Pending => Poll::Pending,
             };
         };
@@ -99,11 +99,11 @@ impl Upload {
         self.stream.reserve_capacity(self.piece.len());
         let capacity = match self.stream.poll_capacity(cx) {
             Poll::Ready(Some(Ok(capacity))) => capacity,
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(UploadError::Stream(error))),
+            Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(UploadError::Stream)),
             Poll::Ready(None) => {
                 return match ready!(self.stream.poll_reset(cx)) {
                     Ok(reason) => self.stopped(reason),
-                    Err(error) => Poll::Ready(Err(UploadError::Stream(error))),
+                    Err(_) => Poll::Ready(Err(UploadError::Stream)),
                 };
             }
             Poll::Pending => return self.poll_stall(cx),
@@ -121,7 +121,7 @@ impl Upload {
             }
             self.ended = true;
         }
-        Poll::Ready(self.stream.send_data(data, last).map_err(UploadError::Stream))
+        Poll::Ready(self.stream.send_data(data, last).map_err(|_| UploadError::Stream))
     }
 
     /// The server's window is closed, or our own buffer full.
@@ -147,7 +147,7 @@ impl Upload {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
         };
-        sent.map_err(UploadError::Stream)
+        sent.map_err(|_| UploadError::Stream)
     }
 
     /// The server has reset the stream.
@@ -157,7 +157,7 @@ impl Upload {
             self.ended = true;
             return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Err(UploadError::Stream(reason.into())))
+        Poll::Ready(Err(UploadError::Stream))
     }
 
     /// The body is not as long as the request's head says.

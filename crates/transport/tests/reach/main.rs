@@ -4,6 +4,7 @@
 #![cfg(feature = "tls")]
 
 mod coding;
+mod http2;
 mod peers;
 mod proxies;
 mod secure;

@@ -27,7 +27,7 @@ async fn plain_requests_to_all_hosts_share_the_connections_of_a_forwarding_proxy
     text(&transport, options).await;
     assert_eq!((px.accepted(), transport.stats().idle), (1, 1));
     let head = |line: &str, host: &str| {
-        format!("{line} HTTP/1.1\r\nhost: {host}\r\naccept-encoding: gzip\r\nproxy-authorization: Basic dTpw\r\n\r\n")
+        format!("{line} HTTP/1.1\r\nhost: {host}\r\nproxy-authorization: Basic dTpw\r\naccept-encoding: gzip\r\n\r\n")
     };
     let want = [
         head("GET http://a.test/x?y", "a.test"),

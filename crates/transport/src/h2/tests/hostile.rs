@@ -96,7 +96,7 @@ async fn a_connection_that_was_closed_while_idle_loses_nothing() {
     raw.preface().await;
     drop(raw);
     rig.told(H2Event::Closed).await;
-    let failed = rig.conn.send(slot, outgoing(Method::POST, Body::from("x")), None).await.unwrap_err();
+    let failed = send(&rig.conn, slot, outgoing(Method::POST, Body::from("x"))).await.unwrap_err();
     assert_eq!((failed.repeat, failed.error.was_sent()), (Repeat::Elsewhere, false), "{}", failed.error);
     assert_eq!(failed.body.expect("untouched").text().await.unwrap(), "x");
     assert_eq!(rig.conn.reserve().unwrap_err(), NoRoom::Closed);
@@ -166,7 +166,7 @@ async fn a_suspect_connection_that_does_not_answer_is_closed() {
     raw.read().await;
     let waiting = {
         let (conn, slot) = (rig.conn.clone(), rig.conn.reserve().unwrap());
-        tokio::spawn(async move { conn.send(slot, outgoing(Method::GET, Body::empty()), None).await })
+        tokio::spawn(async move { send(&conn, slot, outgoing(Method::GET, Body::empty())).await })
     };
     let given_up = tokio::time::timeout(Duration::from_secs(1), rig.get()).await;
     assert!(given_up.is_err());

@@ -47,7 +47,7 @@ impl Rig {
 
     async fn send(&self, method: Method, body: Body) -> Result<Response<Body>, Failed> {
         let slot = self.conn.reserve().expect("a stream");
-        self.conn.send(slot, outgoing(method, body), Http2Config::default().window_timeout).await
+        send(&self.conn, slot, outgoing(method, body)).await
     }
 
     async fn get(&self) -> Result<Response<Body>, Failed> {
@@ -55,10 +55,17 @@ impl Rig {
     }
 }
 
+async fn send(conn: &H2Conn, slot: Slot, request: Outgoing) -> Result<Response<Body>, Failed> {
+    let sent = std::sync::atomic::AtomicBool::new(false);
+    let watched = Watched { sent: &sent, on_interim: None, window_timeout: Http2Config::default().window_timeout };
+    let response = conn.send(slot, request, watched).await?;
+    Ok(response.map(|body| body.map_or_else(Body::empty, Body::new)))
+}
+
 fn outgoing(method: Method, body: Body) -> Outgoing {
     let length = http_body::Body::size_hint(&body).exact().filter(|length| *length > 0);
     let request = http::Request::builder().method(method).uri("http://h.test/path?query").body(()).unwrap();
-    Outgoing::new(&request.into_parts().0, "http", "h.test", length, body).unwrap()
+    Outgoing::new(&request, "http", "h.test", length, None, body).unwrap()
 }
 
 /// A body that comes in pieces.

@@ -78,7 +78,7 @@ async fn many_requests_run_at_once_up_to_the_peers_limit() {
         .map(|_| {
             let slot = rig.conn.reserve().unwrap();
             let conn = rig.conn.clone();
-            tokio::spawn(async move { conn.send(slot, outgoing(Method::GET, Body::empty()), None).await })
+            tokio::spawn(async move { send(&conn, slot, outgoing(Method::GET, Body::empty())).await })
         })
         .collect();
     assert_eq!((rig.conn.room(), rig.conn.in_flight()), (Err(NoRoom::Full), 64));
@@ -169,10 +169,10 @@ async fn an_upload_may_outlive_the_response_head() {
 async fn a_body_that_does_not_fit_its_length_fails_here_and_resets_the_stream() {
     let rig = Rig::new(server(builder(), counting).await, &Http2Config::default()).await;
     for (length, how) in [(3, "2 bytes too long"), (9, "4 bytes too short")] {
-        let request = http::Request::post("http://h.test/").body(()).unwrap().into_parts().0;
+        let request = http::Request::post("http://h.test/").body(()).unwrap();
         let body = streamed(vec![Bytes::from_static(b"hello")]);
-        let outgoing = Outgoing::new(&request, "http", "h.test", Some(length), body).unwrap();
-        let failed = rig.conn.send(rig.conn.reserve().unwrap(), outgoing, None).await.unwrap_err();
+        let outgoing = Outgoing::new(&request, "http", "h.test", Some(length), None, body).unwrap();
+        let failed = send(&rig.conn, rig.conn.reserve().unwrap(), outgoing).await.unwrap_err();
         assert_eq!(failed.error.to_string(), format!("the request's body is {how} for its Content-Length"));
         assert_eq!(failed.repeat, Repeat::No);
     }
