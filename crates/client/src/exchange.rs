@@ -168,12 +168,16 @@ impl<T> Inner<T> {
 
     /// Adds what the client has for every request: its fields, the credentials of the URL, cookies.
     fn add_own_fields(&self, fields: &mut HeaderMap, target: &Target, stripped: bool) {
+        let mut added = None;
         for (name, value) in &self.config.headers {
-            if stripped && is_sensitive(name) {
-                continue;
-            }
-            if let Entry::Vacant(entry) = fields.entry(name) {
+            // Values of one name follow each other.
+            if added == Some(name) {
+                fields.append(name, value.clone());
+            } else if !(stripped && is_sensitive(name))
+                && let Entry::Vacant(entry) = fields.entry(name)
+            {
                 entry.insert(value.clone());
+                added = Some(name);
             }
         }
         if let Some(credentials) = &target.credentials
