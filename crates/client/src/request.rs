@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::exchange::{Call, UrlCredentials, hide_secret};
 use crate::redirect::RedirectPolicy;
 use crate::response::Progress;
-use crate::upload::{self, Watched};
+use crate::upload;
 use crate::url::{is_host_alone, is_plain, mask, parse_leniently, take_credentials};
 
 /// A request in the making; await it to send it.
@@ -188,11 +188,11 @@ impl<T: RoundTripper> RequestBuilder<T> {
 
     /// Tells `tell` how much of the body has been handed to the transport, after each piece. Call it after setting the body.
     ///
-    /// A body that is watched cannot be sent again.
+    /// If the body is sent again (for a redirect or a retry), it tells from the beginning.
     pub fn upload_progress(self, tell: impl FnMut(Progress) + Send + 'static) -> Self {
         self.change(|request| {
             let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Watched::body(body, tell);
+            *request.body_mut() = upload::watched(body, tell);
             Ok(())
         })
     }
