@@ -3,6 +3,9 @@
 #[doc = include_str!("../../../docs/guide/connections.md")]
 pub mod connections {}
 
+#[doc = include_str!("../../../docs/guide/serving.md")]
+pub mod serving {}
+
 #[doc = include_str!("../../../docs/guide/client.md")]
 pub mod client {}
 

@@ -36,12 +36,15 @@
 //! # }
 //! ```
 //!
-//! The [`guide`] explains how connections live, how concurrent requests are served, and what is kept for later.
+//! The [`guide`] explains how connections live, how concurrent requests are served, what is kept for later, which sockets a server
+//! can listen on, and what goes around handlers.
 //!
 //! # Features
 //! - `blocking`: the client without async, in `roundtrip::blocking`.
 //! - `json`: `json()` on requests and responses, `Json` as a response, and cookie jars that are saved.
 //! - `multipart`: forms with files, in `roundtrip::multipart`.
+//! - `tls`: `Tls`, for servers that speak HTTPS.
+//! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
 
@@ -67,10 +70,19 @@ pub use roundtrip_client::{
     StatusError,
 };
 pub use roundtrip_mux::{
-    Conflict, Frozen, InsertError, Match, Pattern, PatternError, PatternFault, Router, ServeMux, ServiceHandler,
+    Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
+    PatternError, PatternFault, Protected, Router, ServeMux, ServiceHandler,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Error as ServerError, ErrorLog, ListenAddr, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport,
+    Addr, ConnInfo as ServerConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener,
+    Observe, Observed, Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler,
+    TlsInfo as ServerTlsInfo,
+};
+#[cfg(feature = "tls")]
+pub use roundtrip_server::{
+    Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
 };
 pub use roundtrip_transport::{
     Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Identity, PeerAddr, PoolStats, Proxy,
@@ -80,10 +92,11 @@ pub use roundtrip_transport::{
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
 pub use roundtrip_types::{
-    BasicAuth, Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, Cookie, CookieError, Error,
-    ErrorKind, Form, FormFault, FormValues, Handler, HandlerFuture, Html, HttpDate, HttpDateError, IntoResponse,
-    MessageExt, PathValues, Phase, Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route,
-    SameSite, SendError,
+    BasicAuth, Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, CatchPanic, Cookie, CookieError,
+    Error, ErrorKind, Form, FormFault, FormValues, Handler, HandlerFuture, Html, HttpDate, HttpDateError, IntoResponse,
+    MaxBytes, MessageExt, NotFoundHandler, PathValues, Phase, RedirectHandler, Request, RequestExt, Response, Result,
+    RoundTripFuture, RoundTripper, Route, RouteWatch, SameSite, SendError, StripPrefix, UriReference,
+    UriReferenceError, error, not_found, redirect, redirect_from,
 };
 
 /// The `http` crate, whose types these are.

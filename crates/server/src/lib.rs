@@ -22,20 +22,56 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
+//! - `tracing`: `Traced`, which runs each request in a span.
 
 #![forbid(unsafe_code)]
 
 mod accept;
 mod addr;
+mod body;
+mod check;
 mod config;
 mod conn;
+mod control;
+mod deadlines;
 mod error;
-mod io;
+mod framing;
+mod handlers;
+mod info;
+mod link;
+mod listen_options;
+mod listener;
+mod per_core;
 mod server;
+mod service;
+mod signal;
+mod stream;
+mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracker;
+#[cfg(unix)]
+mod unix_path;
+mod upgrade;
+mod wire;
 
 pub use addr::ListenAddr;
-pub use config::{ErrorLog, ServerConfig, ServerEvent};
+pub use config::{ConnContext, ConnState, ErrorLog, ServerConfig, ServerEvent, StateHook};
+pub use control::{ControlError, Hijacked, ResponseController};
 pub use error::{Error, Result};
+#[cfg(feature = "tracing")]
+pub use handlers::Traced;
+pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
+pub use info::{Addr, ConnInfo, TlsInfo};
+pub use listen_options::ListenOptions;
+pub use listener::Listener;
 pub use server::Server;
+pub use service::AbortHandler;
+pub use signal::stop_signal;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};
+pub use upgrade::{Upgraded, upgrade};
