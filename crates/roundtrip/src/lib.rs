@@ -85,9 +85,9 @@ pub use roundtrip_server::{
     Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
 };
 pub use roundtrip_transport::{
-    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Identity, PeerAddr, PoolStats, Proxy,
-    ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Roots, Timings, TlsConfig,
-    TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
+    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Http2Config, Identity, PeerAddr,
+    PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse,
+    Roots, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
