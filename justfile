@@ -36,3 +36,11 @@ router-ratios *ARGS:
 
 router-instructions *ARGS:
     cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}
+
+# What a request costs our clients and their peers. Counting instructions needs valgrind.
+client-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example client_cost -- {{ARGS}}
+
+# A large download and a burst to many hosts, beside reqwest.
+client-bulk *ARGS:
+    cargo run --release -p roundtrip-bench --features peers --example client_bulk -- {{ARGS}}

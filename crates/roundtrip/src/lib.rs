@@ -7,10 +7,10 @@
 //! |---|---|
 //! | `roundtrip-types` | [`Body`], [`Handler`], [`RoundTripper`] and the errors, on the `http` crate's types |
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
-//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
+//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown; all of it is [`server`] |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
 //! | `roundtrip-transport` | [`Transport`]: the connection pool |
-//! | `roundtrip-client` | [`Client`]: requests, time limits |
+//! | `roundtrip-client` | [`Client`]: requests, redirects, cookies, retries, time limits |
 //!
 //! # A server and a client
 //! ```
@@ -40,12 +40,16 @@
 //! can listen on, and what goes around handlers.
 //!
 //! # Features
-//! - `json`: `json()` on requests and responses, and `Json` as a response.
+//! - `blocking`: the client without async, in `roundtrip::blocking`.
+//! - `json`: `json()` on requests and responses, `Json` as a response, and cookie jars that are saved.
+//! - `multipart`: forms with files, in `roundtrip::multipart`.
 //! - `tls`: `Tls`, for servers that speak HTTPS.
 //! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod default;
 #[cfg(any(doc, doctest))]
 pub mod guide;
@@ -54,10 +58,19 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use roundtrip_h1 as h1;
+/// All of the server's crate, with what is seldom asked for.
+pub use roundtrip_server as server;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
-pub use roundtrip_client::{Client, ClientConfig, IntoUrl, RequestBuilder, RequestFuture};
+#[cfg(feature = "multipart")]
+pub use roundtrip_client::multipart;
+pub use roundtrip_client::{
+    Attempts, Client, ClientConfig, IntoUrl, Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, Progress,
+    PublicSuffixes, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected, RequestBuilder,
+    RequestFuture, ResponseExt, Retry, RetryBudget, RetryConfig, RetryLayer, RoundTripService, ServiceRoundTripper,
+    StatusError,
+};
 pub use roundtrip_mux::{
     Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
     PatternError, PatternFault, Protected, Router, ServeMux, ServiceHandler,
@@ -65,19 +78,27 @@ pub use roundtrip_mux::{
 #[cfg(feature = "tracing")]
 pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Addr, ConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener, Observe, Observed,
-    Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler, TlsInfo,
+    AbortHandler, Addr, ConnInfo as ServerConnInfo, ConnState, Error as ServerError, ErrorLog, Exchange, ListenAddr,
+    ListenOptions, Listener, Observe, Observed, Outcome, ResponseController, Server, ServerConfig, ServerEvent,
+    ServerStats, ShutdownReport, TimeoutHandler, TlsInfo as ServerTlsInfo, stop_signal,
 };
 #[cfg(feature = "tls")]
-pub use roundtrip_server::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
-pub use roundtrip_transport::{PoolStats, Transport, TransportConfig};
+pub use roundtrip_server::{
+    Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
+};
+pub use roundtrip_transport::{
+    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Identity, PeerAddr, PoolStats, Proxy,
+    ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Roots, Timings, TlsConfig,
+    TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
+};
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;
 pub use roundtrip_types::{
-    Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, CatchPanic, Error, ErrorKind, Handler,
-    HandlerFuture, Html, IntoResponse, MaxBytes, MessageExt, NotFoundHandler, PathValues, Phase, RedirectHandler,
-    Request, RequestExt, Response, Result, RoundTripFuture, RoundTripper, Route, RouteWatch, SendError, StripPrefix,
-    UriReference, UriReferenceError, error, not_found, redirect, redirect_from,
+    BasicAuth, Body, BodySender, BodyStream, BoxError, BoxHandler, BoxRoundTripper, CatchPanic, Cookie, CookieError,
+    Error, ErrorKind, Form, FormFault, FormValues, Handler, HandlerFuture, Html, HttpDate, HttpDateError, IntoResponse,
+    MaxBytes, MessageExt, NotFoundHandler, PathValues, Phase, RedirectHandler, Request, RequestExt, Response, Result,
+    RoundTripFuture, RoundTripper, Route, RouteWatch, SameSite, SendError, StripPrefix, UriReference,
+    UriReferenceError, error, not_found, redirect, redirect_from,
 };
 
 /// The `http` crate, whose types these are.

@@ -1,8 +1,10 @@
 //! Go's `http.Server` for Rust: listeners, connections and shutdown around any [`Handler`](roundtrip_types::Handler).
 //!
-//! hyper speaks HTTP/1.1 and HTTP/2 on the wire; this crate accepts connections, gives each a task, calls the handler, keeps the
-//! connection alive from request to request, holds its clients to limits, and stops without losing work. It knows no router: give it a `ServeMux`, an async
-//! function, or any other handler.
+//! hyper speaks HTTP/1.1 and HTTP/2 on the wire; this crate listens and accepts (TCP, unix sockets, TLS), gives each connection a
+//! task, calls the handler, keeps the connection alive from request to request, holds its clients to limits, and stops
+//! without losing work. It knows no router: give it a `ServeMux`, an async function, or any other handler.
+//!
+//! [`TimeoutHandler`] and [`Observed`] go around handlers; more that do stand in `roundtrip-types`.
 //!
 //! ```
 //! use roundtrip_server::Server;

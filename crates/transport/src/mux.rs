@@ -230,6 +230,15 @@ impl Active {
         }
     }
 
+    /// Those for which `is` holds carry no new requests from now on.
+    pub(crate) fn evict_where(&mut self, is: impl Fn(&Key, &ConnInfo) -> bool) {
+        for (key, entries) in &mut self.0 {
+            for entry in entries {
+                entry.leaving |= is(key, entry.mux.info());
+            }
+        }
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Mux>> {
         self.0.values().flatten().map(|entry| Arc::clone(&entry.mux)).collect()
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::conn::Conn;
 use crate::mux::Mux;
+use crate::net::ConnInfo;
 
 /// A connection that nobody uses.
 #[derive(Debug)]
@@ -12,4 +13,13 @@ pub(crate) enum Pooled {
     One(Box<Conn>),
     /// HTTP/2, without a stream in flight.
     Many(Arc<Mux>),
+}
+
+impl Pooled {
+    pub(crate) fn info(&self) -> &ConnInfo {
+        match self {
+            Pooled::One(conn) => &conn.info,
+            Pooled::Many(mux) => mux.info(),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What all clones of a transport and all its connections share: the pool behind its lock, spare buffers, and the tasks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use roundtrip_types::BoxRoundTripper;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -19,7 +21,7 @@ use crate::conn::{Conn, Watch};
 use crate::events::Events;
 use crate::key::Key;
 use crate::mux::{Active, Move, Mux, StreamLease};
-use crate::net::{Connector, Dialed};
+use crate::net::{ConnInfo, Connector, Departed, Dialed, PeerAddr};
 use crate::pool::{
     Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Terms, Waited,
     WaiterId,
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     has_events: AtomicBool,
     pub(crate) connector: Arc<Connector>,
     signal: Arc<Signal>,
+    /// Who sends what has another scheme than http and https.
+    schemes: Mutex<HashMap<String, BoxRoundTripper>>,
     /// Told when a transport that was shut down has nothing open any more.
     emptied: Notify,
 }
@@ -114,12 +118,13 @@ impl Shared {
             dials: HashMap::new(),
             watches: Vec::new(),
         };
-        Arc::new(Shared {
+        Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             has_events: AtomicBool::new(config.events.is_some()),
-            connector: Arc::new(Connector::new(config.connect.clone(), None)),
+            connector: Arc::new(Connector::new(config.connect.clone(), Some(when_departed(Weak::clone(shared))))),
             config: ArcSwap::from_pointee(config),
             locked: Mutex::new(locked),
             signal: Arc::default(),
+            schemes: Mutex::default(),
             emptied: Notify::new(),
         })
     }
@@ -242,8 +247,8 @@ impl Shared {
         });
     }
 
-    pub(crate) fn retried(&self, slot: Slot) {
-        self.lock().pool.retried(slot);
+    pub(crate) fn retried(&self, key: &Key) {
+        self.lock().pool.retried(key);
     }
 
     // ---- for dials
@@ -380,6 +385,23 @@ impl Shared {
 
     // ---- for the program
 
+    /// Has `round_tripper` send what has this scheme. Returns whether the scheme was free.
+    pub(crate) fn register(&self, scheme: String, round_tripper: BoxRoundTripper) -> bool {
+        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        match schemes.entry(scheme) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(round_tripper);
+                true
+            }
+        }
+    }
+
+    pub(crate) fn registered(&self, scheme: &str) -> Option<BoxRoundTripper> {
+        let schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        schemes.get(&scheme.to_ascii_lowercase()).cloned()
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         self.lock().pool.stats()
     }
@@ -485,6 +507,19 @@ impl Shared {
         let mut locked = self.lock();
         locked.sweeping = false;
         locked.sweeper = None;
+    }
+
+    /// Addresses have left the answer for a name: what leads to them is not used any more.
+    fn departed(&self, departed: &Departed) {
+        let gone = |key: &Key, info: &ConnInfo| {
+            let name = key.proxy().map_or(key.host(), |proxy| proxy.target().host());
+            let PeerAddr::Ip(peer) = info.peer() else { return false };
+            departed.addresses.contains(&peer.ip()) && name.eq_ignore_ascii_case(&departed.name)
+        };
+        self.change_all(|locked, now, fx| {
+            locked.active.evict_where(gone);
+            locked.pool.close_idle_where(|key, conn| gone(key, conn.info()), CloseReason::AddressGone, now, fx);
+        });
     }
 
     // ---- for HTTP/2
@@ -753,10 +788,6 @@ impl Lease {
         self.idle.map(Idle::duration)
     }
 
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
-    }
-
     /// Gives the connection back for the next request. It must be between two messages.
     pub(crate) fn give_back(mut self) {
         let conn = self.conn_mut();
@@ -824,6 +855,15 @@ impl fmt::Debug for Lease {
             .field("reused", &self.reused)
             .finish_non_exhaustive()
     }
+}
+
+/// Tells the transport of addresses that are gone, while there is one.
+fn when_departed(shared: Weak<Shared>) -> Box<dyn Fn(Departed) + Send + Sync> {
+    Box::new(move |departed| {
+        if let Some(shared) = shared.upgrade() {
+            shared.departed(&departed);
+        }
+    })
 }
 
 /// `age`, up to 10 % shorter or longer, by a `fraction` between 0 and 1.

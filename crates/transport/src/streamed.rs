@@ -29,8 +29,14 @@ pub(crate) enum Outcome {
     Again(Body, Error),
 }
 
-/// Most attempts, and how long is waited before the third; then twice as long each time. Go: `http2Transport.RoundTripOpt`.
+/// Most attempts of a request that is refused. Go: `http2Transport.RoundTripOpt`.
 const ATTEMPTS_MOST: u32 = 6;
+
+/// Most attempts while one connection after the other takes no more requests, as a server's do that allows few on each. A burst of
+/// requests may be too much for several of them.
+const CONNECTIONS_MOST: u32 = 100;
+
+/// How long is waited before the third; then twice as long each time.
 const BACK_OFF: Duration = Duration::from_secs(1);
 
 /// Sends `request` on the stream of `lease`.
@@ -99,11 +105,17 @@ pub(crate) async fn exchange(
     };
     let Failed { error, repeat, body, silent } = failed;
     let may = request.retry() != Retry::Never
-        && attempt < ATTEMPTS_MOST
         && match repeat {
-            Repeat::Elsewhere | Repeat::OverHttp1 => true,
+            Repeat::OnAnother => attempt < CONNECTIONS_MOST,
+            Repeat::Elsewhere | Repeat::OverHttp1 => attempt < ATTEMPTS_MOST,
             // As over HTTP/1.1: the server may have closed it just then.
-            Repeat::No => error.kind() == ErrorKind::ConnectionLost && reused && silent && request.is_replayable(),
+            Repeat::No => {
+                attempt < ATTEMPTS_MOST
+                    && error.kind() == ErrorKind::ConnectionLost
+                    && reused
+                    && silent
+                    && request.is_replayable()
+            }
         };
     let error = describe(error);
     match body.or_else(|| again.map(|again| again.body())).filter(|_| may) {

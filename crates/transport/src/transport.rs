@@ -28,13 +28,15 @@ use crate::timings::{DialTimes, Timings};
 use crate::upgrade::Upgraded;
 use crate::{PoolStats, TransportConfig};
 
-/// Sends requests over pooled HTTP/1.1 connections: Go's `http.Transport`.
+/// Sends requests over pooled connections, HTTP/1.1 and HTTP/2, in plain text and over TLS, directly and through proxies: Go's
+/// `http.Transport`.
 ///
 /// **Which connection**: a request takes the idle connection to its host that was used most recently. If there is none it waits in the
 /// queue of its host, first come, first served, and, as far as the limits allow, a connection is opened: whichever comes first serves it,
-/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end;
-/// then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the server closes it. So a sequence of
-/// requests uses one connection, and `n` requests at once use `n`.
+/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end,
+/// or has come whole with the head; then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the
+/// server closes it. So a sequence of requests uses one connection, and `n` requests at once use `n`. Where a server speaks HTTP/2, `n`
+/// requests at once share one; another is opened when it has no streams left.
 ///
 /// **What is repeated**: a server may close an idle connection at the moment in which it is taken up again. If then not one byte of an
 /// answer came, the request is sent again on another connection, provided that its body can be had again (it is in memory, or
@@ -179,6 +181,41 @@ impl Transport {
         }
     }
 
+    /// Has `round_tripper` send the requests whose URLs have this scheme, such as `file`: Go's `RegisterProtocol`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`]: the scheme is `http` or `https`, or it was registered before.
+    ///
+    /// ```
+    /// use roundtrip_transport::{RoundTripper, Transport};
+    /// use roundtrip_types::{Body, Request, Response, Result};
+    ///
+    /// struct Echo;
+    ///
+    /// impl RoundTripper for Echo {
+    ///     async fn round_trip(&self, req: Request) -> Result<Response> {
+    ///         Ok(http::Response::new(Body::from(req.uri().path().to_owned())))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let transport = Transport::new();
+    /// transport.register_scheme("echo", Echo)?;
+    /// let response = transport.round_trip(http::Request::get("echo://any/where").body(Body::empty())?).await?;
+    /// assert_eq!(response.into_body().text().await?, "/where");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register_scheme(&self, scheme: &str, round_tripper: impl RoundTripper) -> Result<()> {
+        let scheme = scheme.to_ascii_lowercase();
+        let taken = matches!(&*scheme, "http" | "https");
+        if taken || !self.shared().register(scheme.clone(), round_tripper.boxed()) {
+            return Err(Error::new(ErrorKind::Request, format!("the scheme \"{}\" is taken", scheme.escape_debug())));
+        }
+        Ok(())
+    }
+
     /// Stops the transport for good: new requests and those that wait for a connection are refused with an error of kind
     /// [`Canceled`](ErrorKind::Canceled), idle connections are closed, and those in use may come to their end within `time`; then they are
     /// cut off. Returns when all are accounted for.
@@ -248,7 +285,7 @@ impl Transport {
             lease.fate = CloseReason::Failed;
             match again {
                 Some(again) if may_repeat(&error, &lease, request) => {
-                    self.shared().retried(lease.slot());
+                    self.shared().retried(request.key());
                     if let Some(events) = request.events() {
                         events.retry(attempt, &error);
                     }
@@ -274,14 +311,13 @@ impl Transport {
         since: Option<Since>,
         attempt: u32,
     ) -> Result<Result<Box<Response>, Body>> {
-        let slot = stream.slot;
         let on = On::stream(&stream);
         let ended_at = since.map(|_| Arc::default());
         let outcome = streamed::exchange(stream, request, timers, ledger, body, attempt, ended_at.clone()).await?;
         let mut response = match outcome {
             Outcome::Answered(response) => response,
             Outcome::Again(body, error) => {
-                self.shared().retried(slot);
+                self.shared().retried(request.key());
                 if let Some(events) = request.events() {
                     events.retry(attempt, &error);
                 }
@@ -457,7 +493,11 @@ impl RoundTripper for Transport {
         // Used in place: the future holds the request once.
         let sent = match Prepared::new(&mut req, self.config()) {
             Ok(mut prepared) => self.send(&mut prepared).await,
-            Err(error) => Err(error),
+            Err(error) => match req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
+                // It is as it came: its scheme is what is looked at first.
+                Some(other) => return other.round_trip(req).await,
+                None => Err(error),
+            },
         };
         sent.map_err(|error| error.with_request(req.method(), req.uri()))
     }

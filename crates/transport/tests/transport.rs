@@ -172,6 +172,17 @@ async fn a_response_without_a_body_has_given_its_connection_back() {
 }
 
 #[tokio::test]
+async fn a_body_that_came_whole_with_its_head_has_freed_its_connection() {
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    let first = transport.round_trip(peer.get("/")).await.unwrap();
+    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 1));
+    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+    assert_eq!(first.text().await.unwrap(), "hello");
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
 async fn requests_at_the_same_time_have_a_connection_each() {
     let peer = Peer::start(|_, mut stream| async move {
         while let Some(_request) = read_request(&mut stream).await {

@@ -166,10 +166,19 @@ async fn what_is_cut_or_garbage_is_an_error_that_says_so() {
 #[tokio::test]
 async fn an_error_of_the_coded_body_comes_as_it_was() {
     let coded = gzip(b"hello").await;
-    let lost = Error::new(ErrorKind::ConnectionLost, "the connection broke").with_sent(true);
-    let (body, _) = frames(vec![Ok(Frame::data(Bytes::copy_from_slice(&coded[..12]))), Err(lost)]);
-    let error = decoded(body, None).bytes().await.unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::ConnectionLost, "the connection broke"));
+    for (cut, before) in [(coded.len() - 9, &b"hello"[..]), (coded.len(), b"hello"), (3, b"")] {
+        let lost = Error::new(ErrorKind::ConnectionLost, "the connection broke").with_sent(true);
+        let (body, _) = frames(vec![Ok(Frame::data(Bytes::copy_from_slice(&coded[..cut]))), Err(lost)]);
+        let (mut body, mut got) = (decoded(body, None), Vec::new());
+        let error = loop {
+            match body.chunk().await.unwrap() {
+                Ok(data) => got.extend_from_slice(&data),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::ConnectionLost, "the connection broke"));
+        assert_eq!(got, before, "what came before the error is decoded, {cut} of {} bytes", coded.len());
+    }
 }
 
 #[tokio::test]

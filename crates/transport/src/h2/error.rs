@@ -21,7 +21,9 @@ pub(crate) struct Failed {
 pub(crate) enum Repeat {
     /// The server may have acted on it.
     No,
-    /// The server has not acted on it: on another connection.
+    /// The server has not acted on it, since it takes no more requests on this connection: on another.
+    OnAnother,
+    /// The server has not acted on it: later, or on another connection.
     Elsewhere,
     /// The server has not acted on it and wants it over HTTP/1.1.
     OverHttp1,
@@ -40,7 +42,11 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
     {
         let message = format!("the server went away before it took up this request ({})", name(Reason::from(why)));
         // A connection's first request may itself be what the server cannot stand (Go: N9), then another would end the same.
-        let repeat = if id == 1 && Reason::from(why) != Reason::NO_ERROR { Repeat::No } else { Repeat::Elsewhere };
+        let repeat = match Reason::from(why) {
+            Reason::NO_ERROR => Repeat::OnAnother,
+            _ if id == 1 => Repeat::No,
+            _ => Repeat::Elsewhere,
+        };
         return (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), repeat);
     }
     let Some(_) = id else {

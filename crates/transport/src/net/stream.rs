@@ -63,6 +63,7 @@ pub(crate) enum WriteHalf {
 }
 
 impl Stream {
+    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn boxed(io: impl Io) -> Self {
         Stream::Boxed(Box::new(io))
     }

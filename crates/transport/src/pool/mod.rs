@@ -519,10 +519,11 @@ impl<C, W> Pool<C, W> {
         self.pick_up(host, slot.index).map(|(conn, _)| conn)
     }
 
-    /// Counts a request that is sent again after the connection of `slot` failed it.
-    pub(crate) fn retried(&mut self, slot: Slot) {
-        let host = self.conns[slot.index as usize].host;
+    /// Counts a request to `key` that is sent again after its connection failed it. That may be gone already.
+    pub(crate) fn retried(&mut self, key: &Key) {
+        let host = self.host(key);
         self.count(host, |stats| stats.retried += 1);
+        self.vacate_if_empty(host);
     }
 
     // ---- what time and the program do
@@ -566,6 +567,28 @@ impl<C, W> Pool<C, W> {
         }
         self.abort_unwanted(Some(host), fx);
         self.settle(host, now, fx);
+    }
+
+    /// Closes the idle connections for which `is` holds. Looks at all of them.
+    pub(crate) fn close_idle_where(
+        &mut self,
+        is: impl Fn(&Key, &C) -> bool,
+        reason: CloseReason,
+        now: Instant,
+        fx: &mut Effects<C, W>,
+    ) {
+        let found: Vec<(u32, u32)> = self
+            .conns
+            .iter()
+            .filter(|(_, entry)| {
+                entry.idle.as_ref().is_some_and(|(conn, _)| is(&self.hosts[entry.host as usize].key, conn))
+            })
+            .map(|(index, entry)| (narrow(index), entry.host))
+            .collect();
+        for (index, host) in found {
+            self.close_idle_one(host, index, reason, fx);
+            self.settle(host, now, fx);
+        }
     }
 
     /// Refuses everything from now on; what is in use goes on, and is closed when it comes back.

@@ -87,3 +87,37 @@ async fn requests_go_over_a_unix_socket() {
     assert_eq!(transport.stats().created, 1);
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn idle_connections_to_addresses_that_left_the_answer_are_closed() {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use roundtrip_transport::{CloseReason, DnsCacheConfig, Resolver};
+
+    let (one, other) = (Peer::http(HELLO).await, Peer::http(HELLO).await);
+    let answer = Arc::new(Mutex::new(one.addr));
+    let resolve = {
+        let answer = Arc::clone(&answer);
+        Resolver::from_fn(move |_| {
+            let address = *answer.lock().unwrap();
+            async move { Ok(vec![address]) }
+        })
+    };
+    let dns_cache = Some(DnsCacheConfig { ttl: Duration::ZERO, ..DnsCacheConfig::default() });
+    let connect = ConnectConfig { resolve, dns_cache, ..ConnectConfig::default() };
+    let transport = Transport::with_config(TransportConfig { connect, ..TransportConfig::default() });
+    let read = |url: &'static str| {
+        let transport = transport.clone();
+        async move { transport.round_trip(get(url)).await.unwrap().text().await.unwrap() }
+    };
+    read("http://name.test/").await;
+    read("http://elsewhere.test/").await;
+    assert_eq!(transport.stats().idle, 2);
+    // The name moves to another address; the next lookup is made by a connection of another scheme or port, say.
+    *answer.lock().unwrap() = ([127, 0, 0, 2], other.addr.port()).into();
+    let error = transport.round_trip(get("http://name.test:81/")).await;
+    assert!(error.is_err(), "nobody listens there");
+    let closed = transport.stats().closed;
+    assert_eq!((closed.by(CloseReason::AddressGone), transport.stats().idle), (1, 1));
+}

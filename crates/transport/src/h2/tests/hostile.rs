@@ -58,7 +58,7 @@ async fn a_peer_that_goes_away_finishes_what_it_took_up() {
     });
     let failed = left.unwrap_err();
     assert_eq!(failed.error.to_string(), "the server went away before it took up this request (NO_ERROR)");
-    assert_eq!((failed.repeat, failed.error.was_sent()), (Repeat::Elsewhere, false));
+    assert_eq!((failed.repeat, failed.error.was_sent()), (Repeat::OnAnother, false));
     assert_eq!(taken_up.unwrap().into_body().text().await.unwrap(), "hello");
     raw.drain().await;
     rig.told(H2Event::Closed).await;

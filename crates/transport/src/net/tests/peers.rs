@@ -57,6 +57,7 @@ pub(super) async fn black_hole() -> (SocketAddr, Vec<Box<dyn std::any::Any + Sen
 }
 
 /// Sends what comes on either side to the other.
+#[cfg(feature = "tls")]
 pub(super) async fn relay(mut one: TcpStream, mut other: TcpStream) {
     let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
 }

@@ -148,7 +148,7 @@ async fn a_server_that_says_nothing_runs_out_of_time() {
     let target = https("h.test", address.port());
     let error = connect(Authority::new().connect_config(), &target, None).await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Tls)));
-    assert_eq!(error.to_string(), format!("TLS handshake with {target}: not done within 10s"));
+    assert_eq!(error.to_string(), format!("TLS handshake with {target}: not done within 10s (handshake_timeout)"));
 }
 
 #[tokio::test]
