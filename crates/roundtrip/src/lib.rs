@@ -7,9 +7,9 @@
 //! |---|---|
 //! | `roundtrip-types` | [`Body`], [`Handler`], [`RoundTripper`] and the errors, on the `http` crate's types |
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
-//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
+//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown; all of it is [`server`] |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
-//! | `roundtrip-transport` | [`Transport`]: the connection pool |
+//! | `roundtrip-transport` | [`Transport`]: the connection pool, TLS, HTTP/2, proxies |
 //! | `roundtrip-client` | [`Client`]: requests, redirects, cookies, retries, time limits |
 //!
 //! # A server and a client
@@ -43,7 +43,10 @@
 //! - `blocking`: the client without async, in `roundtrip::blocking`.
 //! - `json`: `json()` on requests and responses, `Json` as a response, and cookie jars that are saved.
 //! - `multipart`: forms with files, in `roundtrip::multipart`.
-//! - `tls`: `Tls`, for servers that speak HTTPS.
+//! - `tls` (default): `https` in the client, and `Tls`, for servers that speak it. `webpki-roots`: Mozilla's trust, for systems that have
+//!   none of their own.
+//! - `socks` (default): SOCKS5 proxies. `hickory`: a resolver that speaks DNS itself.
+//! - `deflate`, `br`, `zstd`: content codings besides gzip.
 //! - `tracing`: `Traced`, which runs each request of a server in a span.
 
 #![forbid(unsafe_code)]
@@ -58,6 +61,8 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use roundtrip_h1 as h1;
+/// All of the server's crate, with what is seldom asked for.
+pub use roundtrip_server as server;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
@@ -76,18 +81,23 @@ pub use roundtrip_mux::{
 #[cfg(feature = "tracing")]
 pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Addr, ConnInfo as ServerConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener,
-    Observe, Observed, Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler,
-    TlsInfo as ServerTlsInfo,
+    AbortHandler, Addr, ConnInfo as ServerConnInfo, ConnState, Error as ServerError, ErrorLog, Exchange, ListenAddr,
+    ListenOptions, Listener, Observe, Observed, Outcome, ResponseController, Server, ServerConfig, ServerEvent,
+    ServerStats, ShutdownReport, TimeoutHandler, TlsInfo as ServerTlsInfo, stop_signal,
 };
 #[cfg(feature = "tls")]
 pub use roundtrip_server::{
     Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_transport::TracingEvents;
+#[cfg(feature = "tls")]
+pub use roundtrip_transport::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use roundtrip_transport::{
-    Certificate, ConnInfo, ConnectConfig, ContentCoding, DangerousTls, Dialer, Http2Config, Identity, PeerAddr,
-    PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse,
-    Roots, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, TlsVersion, Transport, TransportConfig, Uncompressed,
+    CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn, Http2Config, InterimHook,
+    PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry,
+    Reuse, ShutdownReport as TransportShutdownReport, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport,
+    TransportConfig, Uncompressed, Upgraded,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

@@ -16,7 +16,7 @@ use crate::TransportConfig;
 use crate::h2::{H2Conn, NoRoom, Slot as Stream};
 use crate::key::{Hashed, Key};
 use crate::net::{ConnInfo, Dialed};
-use crate::pool::{Slot, Terms};
+use crate::pool::{CloseReason, Slot, Terms};
 use crate::shared::Shared;
 use crate::timings::DialTimes;
 
@@ -72,7 +72,7 @@ pub(crate) enum Move {
     /// It carries no request any more, and goes back to the pool.
     Rest(Arc<Mux>, Terms),
     /// It is over, or will never carry another.
-    Gone(Arc<Mux>),
+    Gone(Arc<Mux>, CloseReason),
     /// It is not among the active ones.
     Unknown,
 }
@@ -217,7 +217,8 @@ impl Active {
             self.0.remove(key);
         }
         if gone {
-            return Move::Gone(mux);
+            let reason = if mux.conn.is_retired() { CloseReason::NotPersistent } else { CloseReason::ClosedByPeer };
+            return Move::Gone(mux, reason);
         }
         let terms = mux.terms();
         Move::Rest(mux, terms)

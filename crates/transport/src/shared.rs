@@ -536,9 +536,10 @@ impl Shared {
         match moved {
             Move::Stay => self.offer_next(&mut locked, key, &mut fx),
             Move::Rest(mux, terms) => locked.pool.put(slot, Pooled::Many(mux), terms, now, &mut fx),
-            Move::Gone(mux) => {
-                locked.pool.closed(slot, CloseReason::ClosedByPeer, now, &mut fx);
-                closed = Some(mux);
+            Move::Gone(mux, reason) => {
+                locked.pool.closed(slot, reason, now, &mut fx);
+                // Dropped when the lock is not held.
+                closed = Some((mux, reason));
             }
             Move::Unknown => {
                 // It lies idle, or is on its way from one place to the other. The sweeper looks.
@@ -551,10 +552,10 @@ impl Shared {
         drop(locked);
         self.carry_out(fx);
         self.start_sweeper(start);
-        if closed.is_some()
+        if let Some((_, reason)) = closed
             && let Some(events) = self.events()
         {
-            events.conn_closed(slot.id, CloseReason::ClosedByPeer);
+            events.conn_closed(slot.id, reason);
         }
     }
 
@@ -564,10 +565,13 @@ impl Shared {
             return None;
         }
         let now = now();
-        let stream = locked.active.reserve(key, now, self.most_requests())?;
-        locked.pool.shared_again(stream.slot);
+        let stream = locked.active.reserve(key, now, self.most_requests());
+        if let Some(stream) = &stream {
+            locked.pool.shared_again(stream.slot);
+        }
+        // Noted even if there is none: that a connection is suspect, or its peer allows less than before, nobody has told.
         self.note_sharing(locked, key, now, fx);
-        Some(stream)
+        stream
     }
 
     /// Moves an idle connection to the active ones, with a place in it.

@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
-use crate::config::Retry;
+use crate::config::{Retry, Reuse};
 use crate::conn::Ledger;
 use crate::h2::{Failed, H2Body, Repeat, Watched};
 use crate::mux::StreamLease;
@@ -57,6 +57,9 @@ pub(crate) async fn exchange(
 ) -> Result<Outcome> {
     let (reused, id) = (lease.reused, lease.slot.id);
     let (mux, stream) = lease.into_parts();
+    if request.reuse() == Reuse::Never || request.wants_close() {
+        mux.conn().retire();
+    }
     let again = body.replayer();
     let outgoing = request.outgoing(body)?;
     let sent = AtomicBool::new(false);
@@ -96,6 +99,9 @@ pub(crate) async fn exchange(
         Ok(Ok(response)) => {
             tell(request, id, ledger);
             let (parts, body) = response.into_parts();
+            if let Some(error) = too_large(&parts.headers, request) {
+                return Err(describe(error));
+            }
             let body = body.map_or_else(Body::empty, |body| streamed(body, request, timers, ended_at.as_ref()));
             let mut response = Response::from_parts(parts, body);
             *response.version_mut() = Version::HTTP_2;
@@ -130,6 +136,21 @@ pub(crate) async fn exchange(
         }
         None => Err(error),
     }
+}
+
+/// Whether a head is beyond the limits of its request. Those of the connection have let it pass.
+fn too_large(headers: &HeaderMap, request: &Prepared<'_>) -> Option<Error> {
+    // As HTTP/2 counts them (RFC 9113, section 6.5.2).
+    let bytes = || headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>();
+    let (most_fields, most_bytes) = (request.max_head_fields(), request.max_head_bytes());
+    let message = if headers.len() > most_fields {
+        format!("the response's head has {} fields, more than the {most_fields} allowed", headers.len())
+    } else if bytes() > most_bytes {
+        format!("the response's head is too large: more than the {most_bytes} bytes allowed")
+    } else {
+        return None;
+    };
+    Some(Error::new(ErrorKind::TooLarge, message).with_phase(Phase::Wait).with_sent(true))
 }
 
 /// Waits before a request that was refused is sent for the third time, or more.

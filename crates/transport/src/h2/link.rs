@@ -53,6 +53,8 @@ pub(super) struct Link {
 struct State {
     in_flight: usize,
     draining: bool,
+    /// By our own wish.
+    retired: bool,
     suspect: bool,
     /// Whether the driver is to send a PING as soon as it can.
     ping_wanted: bool,
@@ -158,6 +160,15 @@ impl Link {
 
     pub(super) fn is_draining(&self) -> bool {
         self.lock().draining
+    }
+
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+        self.drain();
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().retired
     }
 
     pub(super) fn drain(&self) {

@@ -113,7 +113,12 @@ impl H2Conn {
 
     /// No new streams; it closes when the last exchange has ended.
     pub(crate) fn retire(&self) {
-        self.link.drain();
+        self.link.retire();
+    }
+
+    /// Whether it was retired, rather than left by the peer.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.link.is_retired()
     }
 
     /// Closes it now. Exchanges fail, saying `why`.

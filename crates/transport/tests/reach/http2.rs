@@ -269,7 +269,7 @@ async fn a_connection_that_dies_while_idle_leaves_the_pool_and_costs_no_request(
 }
 
 #[tokio::test]
-async fn given_up_requests_free_their_streams_and_a_silent_connection_is_passed_by() {
+async fn given_up_requests_free_their_streams() {
     let authority = Authority::new();
     let gate = Arc::new(Semaphore::new(0));
     let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), gated(&gate)).await;
@@ -409,4 +409,91 @@ async fn a_transport_that_is_shut_down_lets_streams_finish_and_then_cuts_them() 
         assert_eq!(error.kind(), ErrorKind::Canceled);
         assert!(error.to_string().contains("the connection ended: the transport was shut down"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limits_of_a_request_are_refused() {
+    let authority = Authority::new();
+    let serve = |_, mut respond: SendResponse<Bytes>| async move {
+        let mut response = http::Response::builder();
+        for at in 0..20 {
+            response = response.header(format!("x-{at}"), "v".repeat(100));
+        }
+        respond.send_response(response.body(()).unwrap(), true).unwrap();
+    };
+    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), serve).await;
+    let transport = Transport::with_config(authority.config());
+    for (fields, bytes, what) in [
+        (Some(10), None, "the response's head has 20 fields, more than the 10 allowed"),
+        (None, Some(1000), "the response's head is too large: more than the 1000 bytes allowed"),
+    ] {
+        let mut req = get(url(&peer));
+        req.extensions_mut().insert(roundtrip_transport::RequestOptions {
+            max_response_header_fields: fields,
+            max_response_header_bytes: bytes,
+            ..Default::default()
+        });
+        let error = transport.round_trip(req).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    assert_eq!(transport.round_trip(get(url(&peer))).await.unwrap().headers().len(), 20);
+    assert_eq!(peer.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_for_one_request_is_closed_after_it() {
+    use roundtrip_transport::{CloseReason, RequestOptions, Reuse};
+
+    let authority = Authority::new();
+    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), hello).await;
+    let transport = Transport::with_config(authority.config());
+    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    for (reuse, open, accepted) in [(Reuse::Never, 1, 2), (Reuse::Fresh, 2, 3)] {
+        let mut req = get(url(&peer));
+        req.extensions_mut().insert(RequestOptions { reuse, ..RequestOptions::default() });
+        assert_eq!(text(&transport, req).await, "hello");
+        until(|| transport.stats().open() == open && transport.stats().in_use == 0).await;
+        assert_eq!(peer.accepted(), accepted);
+    }
+    assert_eq!(transport.stats().closed.by(CloseReason::NotPersistent), 1);
+    let alone = Transport::with_config(TransportConfig { disable_keep_alives: true, ..authority.config() });
+    for _ in 0..2 {
+        assert_eq!(text(&alone, get(url(&peer))).await, "hello");
+    }
+    until(|| alone.stats().open() == 0).await;
+    assert_eq!(alone.stats().created, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_fell_silent_is_passed_by() {
+    let authority = Authority::new();
+    let acceptor = TlsAcceptor::from(Arc::new(authority.server("h.test", &["h2"])));
+    let connections = Arc::new(AtomicUsize::new(0));
+    let peer = Peer::start(move |_, stream| {
+        let (acceptor, first) = (acceptor.clone(), connections.fetch_add(1, Ordering::SeqCst) == 0);
+        async move {
+            let stream = acceptor.accept(stream).await.unwrap();
+            let mut connection = Builder::new().handshake(stream).await.unwrap();
+            let mut answered = 0;
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                hello(request, respond).await;
+                answered += 1;
+                if first && answered == 2 {
+                    // From now on it is a black hole: what was answered last does not even go out.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    })
+    .await;
+    let transport = Transport::with_config(authority.config());
+    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    let given_up = tokio::time::timeout(Duration::from_millis(50), transport.round_trip(get(url(&peer)))).await;
+    assert!(given_up.is_err());
+    // Each would wait for ever on the first connection.
+    for _ in 0..3 {
+        assert_eq!(text(&transport, get(url(&peer))).await, "hello");
+    }
+    assert_eq!(peer.accepted(), 2);
 }

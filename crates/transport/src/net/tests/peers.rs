@@ -145,6 +145,13 @@ pub(super) mod tls {
             Pair { certificate: made.cert.der().clone(), key: made.signing_key.into() }
         }
 
+        pub(crate) fn self_signed_authority(name: &str) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            Pair { certificate: params.self_signed(&key).unwrap().der().clone(), key: key.into() }
+        }
+
         pub(crate) fn identity(&self) -> Identity {
             Identity::from_der([self.certificate.to_vec()], self.key.secret_der().to_vec()).unwrap()
         }

@@ -85,6 +85,12 @@ async fn each_certificate_that_does_not_prove_the_server_is_named() {
             "the certificate is self-signed and not among the trusted ones",
         ),
         (
+            // As `openssl req -x509` makes it, an authority of its own.
+            Pair::self_signed_authority("h.test"),
+            TlsProblem::SelfSigned,
+            "the certificate is self-signed and not among the trusted ones",
+        ),
+        (
             stranger.issue("h.test"),
             TlsProblem::UnknownIssuer,
             "the certificate was issued by nobody that is trusted here",
