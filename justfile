@@ -22,6 +22,10 @@ lint:
 h1-cost *ARGS:
     cargo run --profile bench -p roundtrip-bench --example h1_instructions -- {{ARGS}}
 
+# What a request costs on the server, and an idle connection, beside bare hyper. Counting instructions needs valgrind.
+server-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --example server_cost -- {{ARGS}}
+
 # Routers side by side: time with criterion, and instructions of a lookup, which needs valgrind.
 routers *ARGS:
     cargo bench -p roundtrip-bench --bench router -- {{ARGS}}

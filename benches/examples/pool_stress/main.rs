@@ -21,7 +21,7 @@ pool_stress: the hard cases of a connection pool, each with a count of what came
   refusal       an upload of 10 MB that is refused after its head, 200 times
   unsolicited   bytes on an idle connection, 5,000 times
   runtimes      a transport that outlives its runtimes, 500 times
-  idle          5,000 idle connections: bytes each, processor time at rest
+  idle          5,000 idle connections: bytes each, processor time at rest; with the feature `peers` also idle-hyper-util
 
   cargo run --profile bench -p roundtrip-bench --example pool_stress
 
@@ -55,7 +55,8 @@ fn run() -> Result<bool, String> {
             other => return Err(format!("{}; see --help", other.unexpected())),
         }
     }
-    let cases: [(&str, Case); 10] = [
+    #[cfg_attr(not(feature = "peers"), expect(unused_mut, reason = "a peer adds its own"))]
+    let mut cases: Vec<(&str, Case)> = vec![
         ("race-get", Box::new(move || stress::race(Kind::Get, 200_000 / parts))),
         ("race-keyed-post", Box::new(move || stress::race(Kind::KeyedPost, 200_000 / parts))),
         ("race-post", Box::new(move || stress::race(Kind::Post, 200_000 / parts))),
@@ -65,8 +66,10 @@ fn run() -> Result<bool, String> {
         ("refusal", Box::new(move || stress::early_refusal(times(200, parts)))),
         ("unsolicited", Box::new(move || stress::unsolicited(times(5_000, parts)))),
         ("runtimes", Box::new(move || stress::two_runtimes(times(500, parts)))),
-        ("idle", Box::new(move || idle(times(5_000, parts)))),
+        ("idle", Box::new(move || idle(stress::idle, times(5_000, parts)))),
     ];
+    #[cfg(feature = "peers")]
+    cases.push(("idle-hyper-util", Box::new(move || idle(stress::idle_hyper_util, times(5_000, parts)))));
     if let Some(unknown) = names.iter().find(|name| !cases.iter().any(|(known, _)| known == name)) {
         return Err(format!("no case is called {unknown:?}; see --help"));
     }
@@ -95,7 +98,7 @@ fn small(parts: u64) -> u32 {
 }
 
 /// The idle connections, with their server in a process of its own.
-fn idle(connections: usize) -> Outcome {
+fn idle(case: fn(SocketAddr, &Idle) -> Outcome, connections: usize) -> Outcome {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let server = Command::new(this).arg("--serve-idle").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut server = Stopped(server.map_err(|error| format!("cannot start the server: {error}"))?);
@@ -104,7 +107,7 @@ fn idle(connections: usize) -> Outcome {
         BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
     }
     let addr: SocketAddr = line.trim().parse().map_err(|_| format!("the server said {line:?}"))?;
-    stress::idle(addr, &Idle { connections, watch: Duration::from_secs(3) })
+    case(addr, &Idle { connections, watch: Duration::from_secs(3) })
 }
 
 /// A process that ends with this value.

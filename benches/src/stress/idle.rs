@@ -1,6 +1,8 @@
 //! Connections that do nothing, and what they cost.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Duration;
 
 use roundtrip_transport::{RoundTripper, Transport, TransportConfig};
@@ -24,10 +26,19 @@ pub struct Idle {
 /// # Errors
 /// If it cannot listen.
 pub fn serve_idle() -> std::io::Result<SocketAddr> {
-    peers::start(|mut stream| {
+    let together: Mutex<HashMap<usize, Arc<Barrier>>> = Mutex::default();
+    peers::start(move |mut stream| {
         let mut buf = Vec::new();
         while let Some(head) = peers::read_head(&mut stream, &mut buf)? {
-            peers::answer(&mut stream, &peers::target(&head))?;
+            let target = peers::target(&head);
+            // `/together/N` is answered when N such requests have come, so each has a connection of its own.
+            if let Some(count) = target.strip_prefix("/together/").and_then(|count| count.parse().ok()) {
+                let mut together = together.lock().unwrap_or_else(PoisonError::into_inner);
+                let barrier = Arc::clone(together.entry(count).or_insert_with(|| Arc::new(Barrier::new(count))));
+                drop(together);
+                barrier.wait();
+            }
+            peers::answer(&mut stream, &target)?;
         }
         Ok(())
     })
@@ -78,6 +89,51 @@ pub fn idle(addr: SocketAddr, load: &Idle) -> Outcome {
         transport.close_idle_connections();
         let stats = transport.stats();
         ensure(stats.open() == 0, || format!("{} connections remain", stats.open()))?;
+        Ok(Report::default()
+            .with("connections", n)
+            .with("bytes each", format!("{each:.0}"))
+            .with("cpu at rest", used.map_or_else(|| "unknown".into(), |used| format!("{used:?} in {:?}", load.watch))))
+    })
+}
+
+/// As [`idle`], for the pool of hyper-util's legacy client: what ours is compared with.
+///
+/// # Errors
+/// If a request fails.
+#[cfg(feature = "peers")]
+pub fn idle_hyper_util(addr: SocketAddr, load: &Idle) -> Outcome {
+    use http_body_util::{BodyExt as _, Empty};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+    let n = load.connections;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_max_idle_per_host(n).pool_timer(TokioTimer::new());
+        let client: Client<HttpConnector, Empty<bytes::Bytes>> = builder.build_http();
+        let before = live_bytes();
+        let fetching: Vec<_> = (0..n)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    let uri = format!("http://{addr}/together/{n}").parse().map_err(|_| "no URI".to_owned())?;
+                    let response = client.get(uri).await.map_err(|error| error.to_string())?;
+                    response.into_body().collect().await.map(drop).map_err(|error| error.to_string())
+                })
+            })
+            .collect();
+        for fetched in fetching {
+            fetched.await.map_err(|error| error.to_string())??;
+        }
+        // Its connections go back to the pool by tasks of their own.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        #[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^53")]
+        let each = (live_bytes() - before) as f64 / n as f64;
+        let cpu = cpu_time();
+        tokio::time::sleep(load.watch).await;
+        let used = cpu_time().zip(cpu).map(|(after, before)| after.saturating_sub(before));
         Ok(Report::default()
             .with("connections", n)
             .with("bytes each", format!("{each:.0}"))

@@ -12,6 +12,8 @@ use std::fmt;
 
 pub use self::burst::burst;
 pub use self::fairness::fairness;
+#[cfg(feature = "peers")]
+pub use self::idle::idle_hyper_util;
 pub use self::idle::{Idle, idle, serve_idle};
 pub use self::race::{Kind, race};
 pub use self::uploads::{early_refusal, echo_upload, two_runtimes, unsolicited};

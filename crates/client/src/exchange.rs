@@ -51,10 +51,11 @@ pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, ca
     }
     inner.add_own_fields(req.headers_mut(), &origin.target, false);
     pass_on(&mut req, call.timeout);
-    let response = match &inner.config.jar {
-        None => inner.transport.round_trip(req).await?,
-        Some(jar) => Box::pin(inner.send_with_jar(req, jar)).await?,
-    };
+    let jar = inner.jar_for(&req);
+    let response = inner.transport.round_trip(req).await?;
+    if let Some((jar, host)) = jar {
+        store_cookies(jar, &origin.target.uri, host, response.headers());
+    }
     let response = if response.status().is_redirection() && !policy.is_none() {
         // Boxed, because it is rare and large: every request's future would have room for it.
         Box::pin(follow(inner, &origin, response, policy, call.deadline)).await?
@@ -125,11 +126,12 @@ async fn follow<T: RoundTripper>(
         add_host_of_zone(req.headers_mut(), &next.target.uri);
         inner.add_own_fields(req.headers_mut(), &next.target, next.is_stripped());
         pass_on(&mut req, left(deadline));
-        response = match &inner.config.jar {
-            None => inner.transport.round_trip(req).await?,
-            Some(jar) => inner.send_with_jar(req, jar).await?,
-        };
+        let jar = inner.jar_for(&req);
+        response = inner.transport.round_trip(req).await?;
         hop = *next;
+        if let Some((jar, host)) = jar {
+            store_cookies(jar, &hop.target.uri, host, response.headers());
+        }
     }
     if !previous.is_empty() {
         response.extensions_mut().insert(RedirectHistory { url: hop.target.uri, previous: previous.into() });
@@ -159,14 +161,23 @@ fn named(body: Body, origin: &Origin) -> Body {
 }
 
 impl<T> Inner<T> {
+    /// The jar, if there is one, and the `Host` field of `req`, which its cookies are for.
+    fn jar_for(&self, req: &Request) -> Option<(&Arc<dyn Jar>, Option<HeaderValue>)> {
+        Some((self.config.jar.as_ref()?, req.headers().get(HOST).cloned()))
+    }
+
     /// Adds what the client has for every request: its fields, the credentials of the URL, cookies.
     fn add_own_fields(&self, fields: &mut HeaderMap, target: &Target, stripped: bool) {
+        let mut added = None;
         for (name, value) in &self.config.headers {
-            if stripped && is_sensitive(name) {
-                continue;
-            }
-            if let Entry::Vacant(entry) = fields.entry(name) {
+            // Values of one name follow each other.
+            if added == Some(name) {
+                fields.append(name, value.clone());
+            } else if !(stripped && is_sensitive(name))
+                && let Entry::Vacant(entry) = fields.entry(name)
+            {
                 entry.insert(value.clone());
+                added = Some(name);
             }
         }
         if let Some(credentials) = &target.credentials
@@ -177,17 +188,6 @@ impl<T> Inner<T> {
         if let Some(jar) = &self.config.jar {
             add_cookies(fields, jar.cookies(JarUrl::of(&target.uri, fields)));
         }
-    }
-}
-
-impl<T: RoundTripper> Inner<T> {
-    /// Sends one request, and hands the cookies of the answer to the jar.
-    async fn send_with_jar(&self, req: Request, jar: &Arc<dyn Jar>) -> Result<Response> {
-        let uri = req.uri().clone();
-        let host = req.headers().get(HOST).cloned();
-        let response = self.transport.round_trip(req).await?;
-        store_cookies(jar, &uri, host, response.headers());
-        Ok(response)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::client::Client;
 use crate::exchange::{Call, UrlCredentials, hide_secret};
 use crate::redirect::RedirectPolicy;
 use crate::response::Progress;
-use crate::upload::{self, Watched};
-use crate::url::{is_host_alone, is_plain, mask, parse_leniently, take_credentials};
+use crate::upload;
+use crate::url::{is_host_alone, mask, needs_no_escape, parse_leniently, take_credentials};
 
 /// A request in the making; await it to send it.
 ///
@@ -62,11 +62,9 @@ impl IntoUrl for &Uri {
 
 impl IntoUrl for &str {
     fn into_url(self) -> Result<Uri> {
-        if is_plain(self)
-            && let Ok(uri) = self.parse::<Uri>()
-            && is_complete(&uri)
-        {
-            return Ok(uri);
+        match self.parse::<Uri>() {
+            Ok(uri) if is_complete(&uri) => return Ok(uri),
+            _ => {}
         }
         let target = parse_leniently(self).map_err(|fault| unusable_url(self).with_cause(fault.to_string()))?;
         match target.credentials {
@@ -188,11 +186,11 @@ impl<T: RoundTripper> RequestBuilder<T> {
 
     /// Tells `tell` how much of the body has been handed to the transport, after each piece. Call it after setting the body.
     ///
-    /// A body that is watched cannot be sent again.
+    /// If the body is sent again (for a redirect or a retry), it tells from the beginning.
     pub fn upload_progress(self, tell: impl FnMut(Progress) + Send + 'static) -> Self {
         self.change(|request| {
             let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Watched::body(body, tell);
+            *request.body_mut() = upload::watched(body, tell);
             Ok(())
         })
     }
@@ -377,10 +375,11 @@ impl<T> fmt::Debug for RequestBuilder<T> {
     }
 }
 
-/// Whether the strict parser has found a scheme and a host, and a path wherever there is a query: it would have a query alone sent
-/// without a slash.
+/// Whether the strict parser has found all that a request needs, in a form that can be sent: a scheme, a host (without which it finds no
+/// scheme), and a path with nothing that must be escaped. It would have a query without a path sent without a slash.
 fn is_complete(uri: &Uri) -> bool {
-    uri.scheme().is_some() && uri.path_and_query().is_some_and(|target| !target.as_str().starts_with('?'))
+    let is_ready = |target: &PathAndQuery| target.as_str().starts_with('/') && needs_no_escape(target.as_str());
+    uri.scheme().is_some() && uri.path_and_query().is_some_and(is_ready)
 }
 
 fn with_credentials(uri: Uri, credentials: &BasicAuth) -> Result<Uri> {

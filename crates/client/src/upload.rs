@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -155,23 +155,32 @@ fn poll_read(
 }
 
 /// A body that tells how far it has come.
-pub(crate) struct Watched<F> {
+struct Watched<F> {
     body: Body,
     bytes: u64,
     total: Option<u64>,
-    tell: F,
+    tell: Arc<Mutex<F>>,
 }
 
-impl<F: FnMut(Progress) + Send + 'static> Watched<F> {
-    /// `body`, telling `tell` after each piece. An empty body has nothing to tell, and stays empty.
-    pub(crate) fn body(body: Body, tell: F) -> Body {
+/// `body`, telling `tell` after each piece. An empty body has nothing to tell, and stays empty. What can be sent again still can;
+/// then it tells from the beginning.
+pub(crate) fn watched<F: FnMut(Progress) + Send + 'static>(body: Body, tell: F) -> Body {
+    let tell = Arc::new(Mutex::new(tell));
+    let watch = |body: Body, tell| {
         let total = body.content_length();
         Body::new(Watched { body, bytes: 0, total, tell })
+    };
+    match body.replayer() {
+        Some(again) if !body.is_empty() => {
+            let first = Mutex::new(Some(body));
+            Body::replayable(move || {
+                let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+                watch(first.unwrap_or_else(|| again.clone().body()), Arc::clone(&tell))
+            })
+        }
+        _ => watch(body, tell),
     }
 }
-
-// Neither the body nor the closure is ever pinned.
-impl<F> Unpin for Watched<F> {}
 
 impl<F: FnMut(Progress)> HttpBody for Watched<F> {
     type Data = Bytes;
@@ -184,7 +193,8 @@ impl<F: FnMut(Progress)> HttpBody for Watched<F> {
         {
             self.bytes += data.len() as u64;
             let progress = Progress::new(self.bytes, self.total);
-            (self.tell)(progress);
+            // One attempt sends at a time, so nobody waits here.
+            (self.tell.lock().unwrap_or_else(PoisonError::into_inner))(progress);
         }
         polled
     }

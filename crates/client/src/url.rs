@@ -175,21 +175,12 @@ pub(crate) fn host_without_zone(uri: &Uri) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{address}]{port}")).ok()
 }
 
-/// Whether the strict parser may be asked: it would take some characters as they are that have to be escaped.
-pub(crate) fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+/// Whether a path and query that the strict parser has taken can be sent as they are. It takes a few characters that have to be
+/// escaped; all others that need it, it refuses.
+pub(crate) fn needs_no_escape(target: &str) -> bool {
+    let needs_escape = |byte| matches!(byte, b'"' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x7f..);
+    !target.bytes().any(needs_escape)
 }
-
-/// Everything that needs no escape anywhere in a URL, or is one.
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0x21_u8;
-    while byte < 0x7f {
-        plain[byte as usize] = !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
-        byte += 1;
-    }
-    plain
-};
 
 /// Whether a URI has nothing but a host and a port where these stand: no user information, no zone.
 pub(crate) fn is_host_alone(uri: &Uri) -> bool {
@@ -434,6 +425,18 @@ mod tests {
         }
         let zone = parse_leniently("http://[fe80::1%25eth0]:8080/").unwrap().uri;
         assert_eq!((zone.host(), zone.port_u16()), (Some("[fe80::1%25eth0]"), Some(8080)));
+    }
+
+    #[test]
+    fn what_the_strict_parser_takes_needs_no_escape() {
+        for byte in 0..=255_u8 {
+            let text = format!("http://h/a{0}?b{0}", char::from(byte));
+            let must = !matches!(byte, b'%' | b'#') && !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte);
+            let target = text.parse::<Uri>().map(|uri| uri.path_and_query().unwrap().to_string());
+            let strict = target.is_ok_and(|target| needs_no_escape(&target));
+            assert!(!(must && strict), "{byte:#x}");
+            assert!(must || strict, "{byte:#x}");
+        }
     }
 
     #[test]

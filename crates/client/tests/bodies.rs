@@ -95,6 +95,19 @@ async fn files_go_up_and_come_down_with_progress() {
 }
 
 #[tokio::test]
+async fn watched_bodies_and_files_follow_redirects() {
+    let source = TempFile::new(b"content");
+    let script = Scripted::new(|n| Ok(if n == 0 { support::redirect(307, "/again") } else { status(200) }));
+    let client = Client::with_transport(script.clone());
+    let (told, tell) = record();
+    client.post("http://h.test/").file(&source.0).upload_progress(tell).await.unwrap();
+    assert_eq!(script.seen().len(), 2);
+    assert!(script.seen().iter().all(|seen| seen.ends_with("\"content\"")), "{:?}", script.seen());
+    let seven = Progress::new(7, Some(7));
+    assert_eq!(*told.lock().unwrap(), [seven, seven]);
+}
+
+#[tokio::test]
 async fn a_file_that_shrinks_is_an_error_not_a_short_body() {
     let source = TempFile::new(&[b'x'; 100_000]);
     let builder = Client::with_transport(Scripted::new(|_| Ok(status(200)))).put("http://h.test/").file(&source.0);

@@ -89,6 +89,18 @@ async fn the_clients_fields_are_added_where_the_request_has_none() {
 }
 
 #[tokio::test]
+async fn fields_of_the_client_may_repeat() {
+    let recorder = Recorder::default();
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in [("x-a", "1"), ("x-a", "2"), ("x-b", "3")] {
+        headers.append(name, value.parse().unwrap());
+    }
+    let client = Client::with_config(recorder.clone(), ClientConfig { headers, ..ClientConfig::default() });
+    client.get("http://h/").header("x-b", "own").await.unwrap();
+    assert_eq!(recorder.last(), r#"GET http://h/ ["x-b: own", "x-a: 1", "x-a: 2"] Body(empty)"#);
+}
+
+#[tokio::test]
 async fn what_is_invalid_is_said_when_the_request_is_awaited_and_nothing_is_sent() {
     let recorder = Recorder::default();
     let client = Client::with_transport(recorder.clone());

@@ -1,70 +1,79 @@
 //! The frozen form of a router: flat arrays that lookups read and nothing changes.
 //!
-//! - [`Node`]: a place in the path after some segments: the literal that leads to it, where its children are, and its leaves.
-//!   The literal children of a node are a hash table that lies in the list of nodes itself, so that the slot that a segment leads
-//!   to is the next node already.
+//! - [`Node`]: a place in the path after some segments. All nodes are the slots of one hash table, and a node's number is its
+//!   slot. Where the child for a segment stands is computed from the node's own number and the segment, and nothing that the
+//!   node holds: so a processor that guesses right need not wait for one node to find the next.
+//! - [`Ends`]: what ends at a node, in a list beside the nodes, because only the last node of a walk is asked for it.
 //! - [`Leaf`]: the patterns of one path, found by the number of the method.
 //!
-//! All references are numbers, and number 0 stands for none: there is a node without children, a leaf without patterns, and
-//! nodes that no segment fits.
+//! All references are numbers. Leaf 0 has no patterns, and node 0 is the root of the patterns without a host, to which nothing
+//! refers; so 0 stands for none.
 
 use crate::key::Key;
 use crate::methods::{KNOWN, MethodId, MethodMask};
 use crate::tree::RouteId;
-use crate::words::{slashes_in, word};
+use crate::words::word;
 
 #[derive(Debug)]
 pub(crate) struct Arena {
+    /// As many as a power of two.
     pub(crate) nodes: Vec<Node>,
-    pub(crate) branches: Vec<Branch>,
+    pub(crate) ends: Vec<Ends>,
     pub(crate) leaves: Vec<Leaf>,
-    /// The text of literals that do not fit into their nodes.
-    pub(crate) pool: Vec<u8>,
+    /// Literals that do not fit into their nodes.
+    pub(crate) pool: Vec<Box<[u8]>>,
+    pub(crate) hash: Hash,
     /// The roots of named hosts, sorted by name.
     pub(crate) hosts: Vec<(Box<str>, u32)>,
-    /// The root of the patterns without a host.
-    pub(crate) any_host: u32,
     pub(crate) max_visits: usize,
 }
 
-/// A place in the path. As long as a cache line, so that a step of a walk touches one.
+/// A place in the path, half a cache line long.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
+#[repr(align(32))]
 pub(crate) struct Node {
-    /// The first eight bytes of the literal that leads here, with a slash behind it if it is shorter.
-    pub(crate) head: u64,
-    /// Which bits of a word must be those of `head`.
-    pub(crate) mask: u64,
-    /// The next eight bytes, with a slash behind the last one; of a literal in the pool where it begins there.
-    pub(crate) tail: u64,
-    /// Which bits of a segment's first word number the slots of the children's table; none, if that takes the whole segment.
-    pub(crate) window: u64,
-    pub(crate) multiplier: u64,
-    /// The first slot of the literal children's table; 0 if there are none.
-    pub(crate) children: u32,
+    /// The [`Key`] of the literal that leads here.
+    pub(crate) last: u64,
+    /// Of a long literal, where in the pool it is.
+    pub(crate) first: u64,
+    /// The node of which this is a literal child; [`Node::NOWHERE`] if it is none.
+    pub(crate) parent: u32,
     pub(crate) wild: u32,
-    pub(crate) leaf: u32,
-    /// What there is at a slash behind the place.
-    pub(crate) branch: u32,
-    /// The literal's length.
-    pub(crate) len: u32,
-    pub(crate) shift: u8,
-    pub(crate) marks: Marks,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Marks {
-    /// Whether the search goes on in the next slot when a segment differs from this one.
+    /// The pattern that ends here and takes `GET`, plus one.
+    pub(crate) get: u32,
+    pub(crate) len: u8,
+    /// Whether a literal that belongs here, or before, stands behind.
     pub(crate) more: bool,
     /// Whether a walk to here has passed by other ways that the path fits.
     pub(crate) passed: bool,
+    /// Whether there are literal children.
+    pub(crate) literals: bool,
 }
 
-/// The patterns that end in a slash, in `{$}` and in a rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Branch {
+/// What ends at a node: the leaves of the paths that end there, in a slash and `{$}`, and in a rest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ends {
+    pub(crate) leaf: u32,
     pub(crate) end: u32,
     pub(crate) rest: u32,
+}
+
+/// Where children stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hash {
+    pub(crate) multiplier: u64,
+}
+
+impl Hash {
+    /// The slot at which the search for a literal child begins, before what is above the size of the table is cut off.
+    ///
+    /// The upper half of the product has bits of the whole number mixed in its lowest. The factor keeps chains of equal segments
+    /// apart: with most keys the step from parent to child comes by nearly all slots before it comes by one again.
+    #[inline(always)]
+    pub(crate) fn home(self, parent: u32, number: u64) -> usize {
+        let product = u128::from(number) * u128::from(self.multiplier);
+        (parent as usize).wrapping_mul(5).wrapping_add(low((product >> 64) as u64))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -78,27 +87,20 @@ pub(crate) struct Leaf {
 }
 
 impl Node {
-    /// A slot without a child.
-    pub(crate) const FREE: Node = Node {
-        head: 1,
-        mask: 0,
-        tail: 0,
-        window: u64::MAX,
-        multiplier: 0,
-        children: 0,
-        wild: 0,
-        leaf: 0,
-        branch: 0,
-        len: u32::MAX,
-        shift: 63,
-        marks: Marks { more: false, passed: false },
-    };
+    pub(crate) const NOWHERE: u32 = u32::MAX;
 
-    /// Whether the literal is compared by the pool. Else words tell all: it is text that stands for itself, and at most
-    /// [`Key::SHORT`] bytes long.
-    fn is_pooled(&self) -> bool {
-        self.len > Key::SHORT || self.mask == 0
-    }
+    /// A slot without a node.
+    pub(crate) const FREE: Node = Node {
+        last: 0,
+        first: 0,
+        parent: Node::NOWHERE,
+        wild: 0,
+        get: 0,
+        len: 0,
+        more: false,
+        passed: false,
+        literals: false,
+    };
 }
 
 impl Arena {
@@ -117,8 +119,8 @@ impl Arena {
     }
 
     #[inline]
-    pub(crate) fn branch(&self, node: &Node) -> Branch {
-        self.branches[node.branch as usize]
+    pub(crate) fn ends(&self, id: u32) -> Ends {
+        self.ends[id as usize]
     }
 
     /// The pattern of a leaf that takes a method.
@@ -138,74 +140,76 @@ impl Arena {
         self.leaves[leaf as usize].allow
     }
 
-    /// The literal child of a node for the segment that a plain path's last part begins with: `last` is the path's
-    /// [`last_word`](crate::words::last_word), `head` the part's first word.
-    ///
-    /// The segment's end is not looked for. A literal that is shorter than a word has the slash behind it as part of its word.
+    /// The literal child of a node for the first segment, `len` bytes long, of the last part of a plain path; `last` is the path's
+    /// [`last_word`](crate::words::last_word).
     #[inline(always)]
-    pub(crate) fn step(&self, node: &Node, rest: &[u8], last: u64, head: u64) -> Option<&Node> {
-        let number = if node.window == 0 { number(rest, last, head) } else { head & node.window };
-        let index = node.children as usize + slot(number, node.multiplier, node.shift);
+    pub(crate) fn step(&self, id: u32, rest: &[u8], last: u64, len: usize) -> Option<(u32, &Node)> {
+        let first = word(rest, last);
+        let mask = self.nodes.len().wrapping_sub(1);
+        if len < 8 {
+            let key = Key::of_short(first, len);
+            let index = self.hash.home(id, key.number()) & mask;
+            let child = self.nodes.get(index)?;
+            // The word tells a short segment from all others.
+            return if child.last == key.last && child.parent == id {
+                Some((number(index), child))
+            } else if child.more {
+                self.search(id, index, rest, len)
+            } else {
+                None
+            };
+        }
+        if len > Key::LONGEST {
+            return self.step_long(id, rest, len);
+        }
+        let key = Key::of_words(first, rest, len);
+        let index = self.hash.home(id, key.number()) & mask;
         let child = self.nodes.get(index)?;
-        if head & child.mask == child.head && (child.len < 8 || self.ends_alike(child, rest, last)) {
-            Some(child)
-        } else if child.marks.more {
-            self.step_on(index + 1, rest, last, head)
+        if child.last == key.last && child.parent == id && child.first == first && usize::from(child.len) == len {
+            Some((number(index), child))
+        } else if child.more {
+            self.search(id, index, rest, len)
         } else {
             None
         }
     }
 
-    /// The same, from another slot than the first that the segment may be in. Not part of its caller, because in a loop the
-    /// compiler would do the work that rare literals need for all.
     #[inline(never)]
-    fn step_on(&self, from: usize, rest: &[u8], last: u64, head: u64) -> Option<&Node> {
-        for child in self.nodes.get(from..)? {
-            if head & child.mask == child.head && (child.len < 8 || self.ends_alike(child, rest, last)) {
-                return Some(child);
-            }
-            if !child.marks.more {
-                break;
-            }
-        }
-        None
+    fn step_long(&self, id: u32, rest: &[u8], len: usize) -> Option<(u32, &Node)> {
+        self.with_node(self.literal(id, rest.get(..len)?))
     }
 
-    /// Whether a segment of more than seven bytes, of which the first eight are a literal's, is that literal.
-    #[inline(always)]
-    fn ends_alike(&self, child: &Node, rest: &[u8], last: u64) -> bool {
-        if child.len > Key::SHORT {
-            return self.is_pooled_literal(child, rest);
-        }
-        let tail = word(rest.get(8..).unwrap_or_default(), last);
-        // What stands behind the slash is shifted out. The slash itself is at most the eighth byte of the tail.
-        (tail ^ child.tail) << (8 * (Key::SHORT - child.len)) == 0
-    }
-
+    /// The same for a segment that is not where it belongs.
     #[inline(never)]
-    fn is_pooled_literal(&self, child: &Node, rest: &[u8]) -> bool {
-        let len = child.len as usize;
-        matches!(rest.get(len), None | Some(b'/')) && rest.get(..len).is_some_and(|own| Some(own) == self.pooled(child))
+    fn search(&self, id: u32, index: usize, rest: &[u8], len: usize) -> Option<(u32, &Node)> {
+        let segment = rest.get(..len)?;
+        self.with_node(self.search_from(id, segment, Key::of(segment), index))
     }
 
-    /// The literal child of a node for a segment, as it is when it is decoded, and its number.
-    pub(crate) fn literal(&self, node: &Node, segment: &[u8]) -> Option<u32> {
-        if node.children == 0 {
-            return None;
-        }
+    fn with_node(&self, id: Option<u32>) -> Option<(u32, &Node)> {
+        id.map(|id| (id, self.node(id)))
+    }
+
+    /// The literal child of a node for a segment, as it is when it is decoded.
+    pub(crate) fn literal(&self, id: u32, segment: &[u8]) -> Option<u32> {
         let key = Key::of(segment);
-        let number = if node.window == 0 { key.number() } else { key.head & node.window };
-        let mut index = node.children as usize + slot(number, node.multiplier, node.shift);
+        self.search_from(id, segment, key, self.hash.home(id, key.number()))
+    }
+
+    #[inline]
+    fn search_from(&self, id: u32, segment: &[u8], key: Key, mut index: usize) -> Option<u32> {
         loop {
+            index &= self.nodes.len() - 1;
             let child = self.nodes.get(index)?;
-            let same = match child.is_pooled() {
-                true => self.pooled(child) == Some(segment),
-                false => (child.head, child.tail, child.len) == (key.head, key.tail, key.len),
+            let alike = child.parent == id && child.last == key.last && child.len == key.len;
+            let same = match key.is_long() {
+                true => alike && self.pooled(child) == Some(segment),
+                false => alike && child.first == key.first,
             };
             if same {
-                return u32::try_from(index).ok();
+                return Some(number(index));
             }
-            if !child.marks.more {
+            if !child.more {
                 return None;
             }
             index += 1;
@@ -213,27 +217,29 @@ impl Arena {
     }
 
     fn pooled(&self, child: &Node) -> Option<&[u8]> {
-        let start = usize::try_from(child.tail).ok()?;
-        self.pool.get(start..)?.get(..child.len as usize)
+        self.pool.get(usize::try_from(child.first).ok()?).map(|literal| &**literal)
     }
 
     /// The bytes that the arrays take.
     pub(crate) fn size(&self) -> usize {
-        let (nodes, branches) = (size_of_val(&*self.nodes), size_of_val(&*self.branches));
-        nodes + branches + size_of_val(&*self.leaves) + self.pool.len()
+        let (nodes, ends) = (size_of_val(&*self.nodes), size_of_val(&*self.ends));
+        let pool: usize = self.pool.iter().map(|literal| size_of_val(literal) + literal.len()).sum();
+        nodes + ends + size_of_val(&*self.leaves) + pool
     }
 }
 
-/// What numbers the slots of a table of which the literals begin alike.
-#[inline(never)]
-fn number(rest: &[u8], last: u64, head: u64) -> u64 {
-    Key::first(rest, last, head, slashes_in(head)).number()
+/// As many of the bits as an address has.
+#[expect(clippy::cast_possible_truncation, reason = "the upper bits are not needed")]
+#[inline(always)]
+fn low(bits: u64) -> usize {
+    bits as usize
 }
 
-/// Which slot of a table a number leads to: the top bits of a product.
+/// The number of the node in a slot.
+#[expect(clippy::cast_possible_truncation, reason = "nodes are numbered with 32 bits")]
 #[inline(always)]
-pub(crate) fn slot(number: u64, multiplier: u64, shift: u8) -> usize {
-    usize::try_from(number.wrapping_mul(multiplier) >> (shift & 63)).unwrap_or(usize::MAX)
+fn number(index: usize) -> u32 {
+    index as u32
 }
 
 impl Leaf {

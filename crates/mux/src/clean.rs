@@ -105,11 +105,6 @@ fn makes_unclean(segment: &[u8]) -> bool {
     matches!(segment, [] | [b'.'] | [b'.', b'.'])
 }
 
-/// Whether a segment is text that stands for itself: not empty, no dots, nothing escaped and nothing that should be.
-pub(crate) fn is_plain_segment(segment: &[u8]) -> bool {
-    !makes_unclean(segment) && segment.iter().all(|&byte| PLAIN[usize::from(byte)])
-}
-
 /// Whether all of a path from its first slash is clean, unescaped text, a final slash included.
 pub(crate) fn is_plain_path(path: &[u8]) -> bool {
     let Some((b'/', rest)) = path.split_first() else { return false };

@@ -1,61 +1,60 @@
-//! Segments as numbers: two words, so that comparing one takes no loop.
+//! Segments as numbers: two words and a length, so that comparing one takes no loop.
 
-use crate::words::{bytes_below, slashes_in, up_to, word};
-
-/// A segment's first sixteen bytes, with a slash behind its last byte and zeros behind that.
+/// A segment of up to sixteen bytes: the last eight, the first eight, and how many.
 ///
-/// Of a longer segment the second word is a mixture of all that is not in the first, marked by a bit that a slash has not. Thus equal
-/// keys mean equal segments if these are [`SHORT`](Key::SHORT), and long ones are never taken for short ones.
+/// One of fewer than eight bytes is in the first of the words, its last byte on top, and the other word is zero. Of a longer
+/// segment, and of one with a zero byte, the word is a mixture of all that it has, and the length is one that no other segment has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Key {
-    pub(crate) head: u64,
-    pub(crate) tail: u64,
-    pub(crate) len: u32,
+    pub(crate) last: u64,
+    pub(crate) first: u64,
+    pub(crate) len: u8,
 }
 
 impl Key {
-    /// Up to this length equal keys mean equal segments; longer ones are compared to the end.
-    pub(crate) const SHORT: u32 = 15;
+    /// Up to this length equal keys mean equal segments; longer ones have to be compared.
+    pub(crate) const LONGEST: usize = 16;
 
     pub(crate) fn of(segment: &[u8]) -> Self {
-        let len = u32::try_from(segment.len()).unwrap_or(u32::MAX);
-        let (head, beyond) = segment.split_at(segment.len().min(8));
-        let (tail, beyond) = beyond.split_at(beyond.len().min(8));
-        let (head, tail) = match segment.len() {
-            0..8 => (padded(head) | u64::from(b'/') << (8 * len), 0),
-            8..16 => (padded(head), padded(tail) | u64::from(b'/') << (8 * len - 64)),
-            _ => (padded(head), fold(padded(tail), beyond) | LONG),
-        };
-        Key { head, tail, len }
-    }
-
-    /// The key of the segment that the last part of a path begins with. `last` is the path's
-    /// [`last_word`](crate::words::last_word), `head` the part's first word and `slashes` the [`slashes_in`] it.
-    #[inline(always)]
-    pub(crate) fn first(rest: &[u8], last: u64, head: u64, slashes: u64) -> Self {
-        if slashes != 0 {
-            return Key { head: head & up_to(slashes), tail: 0, len: bytes_below(slashes) };
+        let len = segment.len();
+        if len > Self::LONGEST || segment.contains(&0) {
+            return Key { last: fold(len as u64, segment) | TOP, first: 0, len: LONG };
         }
-        let tail = word(rest.get(8..).unwrap_or_default(), last);
-        let slashes = slashes_in(tail);
-        if slashes != 0 {
-            return Key { head, tail: tail & up_to(slashes), len: 8 + bytes_below(slashes) };
+        match segment.first_chunk() {
+            Some(first) => Key::of_words(u64::from_le_bytes(*first), segment, len),
+            None if segment.is_empty() => Key::default(),
+            None => Key::of_short(padded(segment), len),
         }
-        Key::long(rest)
     }
 
-    #[cold]
-    #[inline(never)]
-    fn long(rest: &[u8]) -> Self {
-        let len = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
-        Key::of(&rest[..len])
-    }
-
-    /// What numbers the slots of a table, as far as it is the whole segment that does.
+    /// The key of a segment of at most seven bytes and at least one, given the word that begins with it.
     #[inline(always)]
-    pub(crate) fn number(&self) -> u64 {
-        self.head ^ self.tail.rotate_left(29)
+    pub(crate) fn of_short(word: u64, len: usize) -> Self {
+        Key { last: word << (64_usize.wrapping_sub(8 * len) & 63), first: 0, len: small(len) }
     }
+
+    /// The key of a segment of eight bytes up to sixteen, given its first word and a text that begins with it.
+    #[inline(always)]
+    pub(crate) fn of_words(first: u64, rest: &[u8], len: usize) -> Self {
+        let last = rest.get(len.wrapping_sub(8)..).and_then(|last| last.first_chunk());
+        let last = last.map_or(0, |last| u64::from_le_bytes(*last));
+        Key { last, first, len: small(len) }
+    }
+
+    pub(crate) fn is_long(self) -> bool {
+        self.len == LONG
+    }
+
+    /// What is hashed. The length tells apart only what has many equal bytes, so it is left out.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u64 {
+        self.last ^ self.first.rotate_left(29)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "keys are made of lengths up to sixteen")]
+fn small(len: usize) -> u8 {
+    len as u8
 }
 
 /// Up to eight bytes as a word, the first one lowest.
@@ -64,39 +63,36 @@ fn padded(bytes: &[u8]) -> u64 {
 }
 
 /// Mixes further bytes into a word.
-fn fold(word: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn fold(word: u64, bytes: &[u8]) -> u64 {
     bytes.chunks(8).fold(word, |word, chunk| (word.rotate_left(5) ^ padded(chunk)).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Marks the second word of a long segment. In a short one's the top byte is a slash or nothing.
-const LONG: u64 = 1 << 63;
+/// Stands for the length of segments that are compared byte by byte.
+const LONG: u8 = 17;
+
+/// Set in the word of such a segment, and in none of a plain path, which is ASCII.
+const TOP: u64 = 1 << 63;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::last_word;
 
     #[test]
-    fn segments_are_cut_at_slashes_wherever_they_stand() {
-        for lens in [[0, 1, 2], [7, 8, 9], [15, 16, 17], [40, 3, 0], [8, 8, 8], [16, 16, 1], [0, 0, 1], [1, 1, 1]] {
-            let texts = lens.map(|len| &"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"[..len]);
-            let path = texts.join("/");
-            let (mut rest, last) = (path.as_bytes(), last_word(path.as_bytes()));
-            for text in texts {
-                if rest.is_empty() {
-                    break; // A final slash begins no segment.
-                }
-                let head = word(rest, last);
-                assert_eq!(Key::first(rest, last, head, slashes_in(head)), Key::of(text.as_bytes()), "{path}");
-                rest = rest.get(text.len() + 1..).unwrap_or_default();
-            }
-        }
-    }
-
-    #[test]
-    fn segments_that_differ_late_or_in_length_have_different_keys() {
+    fn segments_that_differ_anywhere_have_different_keys() {
         assert_ne!(Key::of(b"0123456789abcdef-one"), Key::of(b"0123456789abcdef-two"));
-        let texts: [&[u8]; 7] = [b"", b"a", b"a\0", b"a/", b"a/\0", b"\0\0\0\0\0\0\0\0", b"0123456789abcde"];
+        let texts: [&[u8]; 11] = [
+            b"",
+            b"a",
+            b"a\0",
+            b"a/",
+            b"a/\0",
+            b"\0\0\0\0\0\0\0\0",
+            b"aaaaaaa",
+            b"aaaaaaaa",
+            b"aaaaaaaaa",
+            b"aaaaaaaaaaaaaaaa",
+            b"aaaaaaaaaaaaaaaaa",
+        ];
         for (at, text) in texts.iter().enumerate() {
             assert!(texts[..at].iter().all(|other| Key::of(other) != Key::of(text)));
         }

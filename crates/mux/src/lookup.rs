@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
 
-use crate::arena::{Arena, Branch, Node};
+use crate::arena::{Arena, Ends};
 use crate::inline::InlineVec;
 use crate::methods::{MethodId, MethodMask};
 use crate::tree::RouteId;
@@ -78,11 +78,9 @@ enum Way {
 impl Walk<'_> {
     fn run(mut self) -> Outcome {
         let own = self.arena.host_root(self.query.host);
-        for root in [own, self.arena.any_host] {
-            if root == 0 {
-                continue;
-            }
-            match self.search(root) {
+        let roots = [own, 0];
+        for root in &roots[usize::from(own == 0)..] {
+            match self.search(*root) {
                 Way::Exact(route) => return Outcome::Found(route),
                 Way::Rest(route) => return self.slash.map_or(Outcome::Found(route), Outcome::Slash),
                 Way::Nothing => {}
@@ -108,11 +106,11 @@ impl Walk<'_> {
             let node = self.arena.node(id);
             let start = at + 1;
             if start >= self.path.len() {
-                return if at == self.path.len() { self.at_end(node) } else { self.at_final_slash(node) };
+                return if at == self.path.len() { self.at_end(id) } else { self.at_final_slash(id) };
             }
             let end = self.segment_end(start);
-            if let Some(child) = self.literal(node, start, end) {
-                if node.wild | node.branch != 0 {
+            if let Some(child) = self.literal(id, start, end) {
+                if node.wild | self.arena.ends(id).rest != 0 {
                     self.resume.push(Resume { node: id, start, end, only_rest: false });
                 }
                 (id, at) = (child, end);
@@ -120,7 +118,7 @@ impl Walk<'_> {
             }
             match self.wild(id, start, end) {
                 Some(child) => (id, at) = (child, end),
-                None => return self.rest(node),
+                None => return self.rest(id),
             }
         }
     }
@@ -128,11 +126,10 @@ impl Walk<'_> {
     /// Tries the next way of a node of which the literal child, at least, led nowhere.
     fn go_on(&mut self, resume: Resume) -> Way {
         let Resume { node: id, start, end, only_rest } = resume;
-        let node = self.arena.node(id);
         let wild = if only_rest { None } else { self.wild(id, start, end) };
         match wild {
             Some(child) => self.descend(child, end),
-            None => self.rest(node),
+            None => self.rest(id),
         }
     }
 
@@ -142,24 +139,24 @@ impl Walk<'_> {
     }
 
     /// The literal child for a segment. One with escapes is decoded, in place if it has a usual length.
-    fn literal(&self, node: &Node, start: usize, end: usize) -> Option<u32> {
-        if node.children == 0 {
+    fn literal(&self, id: u32, start: usize, end: usize) -> Option<u32> {
+        if !self.arena.node(id).literals {
             return None;
         }
         let segment = self.path.get(start..end).unwrap_or_default();
         if !segment.contains(&b'%') {
-            return self.arena.literal(node, segment);
+            return self.arena.literal(id, segment);
         }
         let mut room = [0; 256];
         if segment.len() > room.len() {
-            return self.arena.literal(node, &Cow::from(percent_decode(segment)));
+            return self.arena.literal(id, &Cow::from(percent_decode(segment)));
         }
         let mut len = 0;
         for (place, byte) in room.iter_mut().zip(percent_decode(segment)) {
             *place = byte;
             len += 1;
         }
-        self.arena.literal(node, &room[..len])
+        self.arena.literal(id, &room[..len])
     }
 
     /// The wildcard child, if there is one and it takes the segment.
@@ -168,26 +165,26 @@ impl Walk<'_> {
         if node.wild == 0 || start == end {
             return None;
         }
-        if node.branch != 0 {
+        if self.arena.ends(id).rest != 0 {
             self.resume.push(Resume { node: id, start, end, only_rest: true });
         }
         Some(node.wild)
     }
 
     /// The rest of a node, which takes all that follows.
-    fn rest(&mut self, node: &Node) -> Way {
-        match self.pick(self.arena.branch(node).rest) {
+    fn rest(&mut self, id: u32) -> Way {
+        match self.pick(self.arena.ends(id).rest) {
             Some(route) => Way::Rest(route),
             None => Way::Nothing,
         }
     }
 
     /// The path ends without a slash.
-    fn at_end(&mut self, node: &Node) -> Way {
-        if let Some(route) = self.pick(node.leaf) {
+    fn at_end(&mut self, id: u32) -> Way {
+        let Ends { leaf, end, rest } = self.arena.ends(id);
+        if let Some(route) = self.pick(leaf) {
             return Way::Exact(route);
         }
-        let Branch { end, rest } = self.arena.branch(node);
         if self.query.slash {
             let slash = self.pick(end).or_else(|| self.pick(rest));
             self.slash = self.slash.or(slash);
@@ -198,11 +195,11 @@ impl Walk<'_> {
     }
 
     /// The path ends in a slash.
-    fn at_final_slash(&mut self, node: &Node) -> Way {
-        if let Some(route) = self.pick(self.arena.branch(node).end) {
+    fn at_final_slash(&mut self, id: u32) -> Way {
+        if let Some(route) = self.pick(self.arena.ends(id).end) {
             return Way::Exact(route);
         }
-        match self.pick(self.arena.branch(node).rest) {
+        match self.pick(self.arena.ends(id).rest) {
             Some(route) => Way::Exact(route),
             None => Way::Nothing,
         }

@@ -75,7 +75,9 @@ pub struct Redirect<'a, T> {
 pub struct Allowed<'a, T> {
     table: Held<'a, T>,
     methods: MethodMask,
-    ask: Ask<'a>,
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
 }
 
 impl<'a, T> Match<'a, T> {
@@ -87,22 +89,22 @@ impl<'a, T> Match<'a, T> {
         if let Said::Found { route, slashes } = said {
             return Match::Found(Found { table, route, asked: path, slashes, spelled: None });
         }
-        let ask = Ask { method, url_host: None, host, path };
         if let Said::Miss(methods) = said {
             if methods.is_empty() {
                 return Match::NotFound;
             }
-            return Match::MethodNotAllowed(Allowed { table, methods, ask });
+            return Match::MethodNotAllowed(Allowed { table, methods, method, host, path });
         }
         if let Said::Slash(route) = said {
             return Match::Redirect(Redirect { table, route: Some(route), path: Cow::Borrowed(path), slash: true });
         }
-        Match::closely(table, ask)
+        Match::closely(table, method, host, path)
     }
 
     #[cold]
     #[inline(never)]
-    fn closely(table: Held<'a, T>, ask: Ask<'a>) -> Self {
+    fn closely(table: Held<'a, T>, method: &'a str, host: &'a str, path: &'a str) -> Self {
+        let ask = Ask { method, url_host: None, host, path };
         match table.index().closely(&ask) {
             Answer::Found(route, path) => {
                 let slashes = Slashes::of(path.as_bytes()).mask();
@@ -113,7 +115,9 @@ impl<'a, T> Match<'a, T> {
                 Match::Found(Found { table, route, asked: ask.path, slashes, spelled })
             }
             Answer::Redirect { route, path, slash } => Match::Redirect(Redirect { table, route, path, slash }),
-            Answer::MethodNotAllowed(methods) => Match::MethodNotAllowed(Allowed { table, methods, ask }),
+            Answer::MethodNotAllowed(methods) => {
+                Match::MethodNotAllowed(Allowed { table, methods, method, host, path: ask.path })
+            }
             Answer::NotFound => Match::NotFound,
             Answer::Malformed => Match::Malformed,
         }
@@ -230,7 +234,8 @@ impl<T> Allowed<'_, T> {
     /// The methods, sorted. `HEAD` is among them wherever `GET` is, and so are those that a final slash would lead to.
     #[must_use]
     pub fn methods(&self) -> Vec<&str> {
-        self.table.allowed(self.methods, &self.ask)
+        let Allowed { method, host, path, .. } = *self;
+        self.table.allowed(self.methods, &Ask { method, url_host: None, host, path })
     }
 }
 

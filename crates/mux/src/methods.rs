@@ -36,6 +36,7 @@ impl Methods {
     pub(crate) fn id(&self, method: &str) -> MethodId {
         match method {
             "GET" => MethodId::GET,
+            "POST" => MethodId(2),
             _ => self.rarer_id(method),
         }
     }

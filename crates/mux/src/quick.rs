@@ -2,16 +2,17 @@
 //!
 //! It answers most requests, and those that it cannot answer for certain it leaves to [`crate::lookup`]: when a way that it took
 //! leads nowhere and it has passed by others, and when the path may mean something else than it says (escapes, dots, `//`).
-//! It keeps no state but a few numbers, and its answer fits into two registers. What was tried on the way here, with figures, is in
-//! the repository's `docs/architecture.md`.
+//! It keeps no state but a few numbers. It is inlined in its callers, since handing its answer on would cost more than the call; its
+//! rare parts are functions whose answers fit into two registers. What was tried on the way here, with figures, is in the
+//! repository's `docs/architecture.md`.
 
 use std::cmp::Ordering;
 
-use crate::arena::{Arena, Branch, Node};
+use crate::arena::{Arena, Ends, Node};
 use crate::methods::{MethodId, MethodMask};
-use crate::scan::scan;
+use crate::scan::{scan, scan_long};
 use crate::tree::RouteId;
-use crate::words::{Slashes, last_word, word};
+use crate::words::{further_slashes, last_word};
 
 /// What the straight walk says about a request.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +59,47 @@ impl From<InRegisters> for Said {
 
 /// Looks a request up, if that can be done on the straight way.
 ///
-/// `own_root` is the root of the host's own patterns, or 0. `path` begins with a slash. A redirect to a final slash is wanted.
+/// `root` is that of the host's own patterns, or 0. A redirect to a final slash is wanted.
 #[inline(always)]
-pub(crate) fn quick(arena: &Arena, own_root: u32, method: MethodId, path: &[u8]) -> Said {
-    let Some(mask) = scan(path) else { return Said::Unclear };
-    let root = if own_root != 0 { own_root } else { arena.any_host };
-    let (node, at) = walk(arena, arena.node(root), path, Slashes::known(path, mask));
-    if at > path.len()
-        && let Some(route) = arena.pick(node.leaf, method)
-    {
-        return Said::Found { route, slashes: mask };
+pub(crate) fn quick(arena: &Arena, root: u32, method: MethodId, path: &[u8]) -> Said {
+    if path.len() >= 64 {
+        return quick_long(arena, root, method, path).into();
     }
-    otherwise(arena, node, at, method, path.len(), mask).into()
+    match scan(path) {
+        0 => Said::Unclear,
+        slashes => quick_with::<false>(arena, root, method, path, slashes),
+    }
+}
+
+/// The same for paths of which the slashes do not fit into a word.
+#[inline(never)]
+fn quick_long(arena: &Arena, root: u32, method: MethodId, path: &[u8]) -> InRegisters {
+    if u32::try_from(path.len()).is_err() {
+        return Said::Unclear.into();
+    }
+    match scan_long(path) {
+        Some(slashes) => quick_with::<true>(arena, root, method, path, slashes).into(),
+        None => Said::Unclear.into(),
+    }
+}
+
+#[inline(always)]
+fn quick_with<const LONG: bool>(arena: &Arena, root: u32, method: MethodId, path: &[u8], slashes: u64) -> Said {
+    let (id, node, at) = walk::<LONG>(arena, root, path, slashes);
+    if at > path.len() {
+        let Ends { leaf, end, rest } = arena.ends(id);
+        let route = match method {
+            MethodId::GET => node.get.checked_sub(1),
+            _ => arena.pick(leaf, method),
+        };
+        if let Some(route) = route {
+            return Said::Found { route, slashes };
+        }
+        if end | rest == 0 && !node.passed {
+            return Said::Miss(arena.allow(leaf));
+        }
+    }
+    otherwise(arena, id, at, method, path.len(), slashes).into()
 }
 
 /// Goes down from a root, to the last node that there is on the straight way.
@@ -77,50 +107,45 @@ pub(crate) fn quick(arena: &Arena, own_root: u32, method: MethodId, path: &[u8])
 /// Also says where the segment begins for which there is no further node: where the path ends if that is a slash, and one past
 /// it if the path was used up.
 #[inline(always)]
-fn walk<'a>(arena: &'a Arena, root: &'a Node, path: &[u8], mut slashes: Slashes<'_>) -> (&'a Node, usize) {
-    let mut node = root;
+fn walk<'a, const LONG: bool>(arena: &'a Arena, root: u32, path: &[u8], mut slashes: u64) -> (u32, &'a Node, usize) {
     let last = last_word(path);
-    let mut start = 1;
-    loop {
-        // From the segment after the node to the end.
-        let rest = match path.get(start..) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => return (node, path.len()),
+    // Where the bits of `slashes` begin, and where the segment does.
+    let (mut from, mut start) = (0, 1);
+    let (mut id, mut node) = (root, arena.node(root));
+    while start < path.len() {
+        if LONG && slashes == 0 {
+            (slashes, from) = further_slashes(path, from);
+        }
+        let end = from + slashes.trailing_zeros() as usize;
+        slashes &= slashes.wrapping_sub(1);
+        let literal = match path.get(start..) {
+            Some(rest) if node.literals => arena.step(id, rest, last, end.wrapping_sub(start)),
+            _ => None,
         };
-        // Where the segment ends is not learned from the literal that it is, so that the processor need not wait for the one
-        // node to find the next segment.
-        let end = slashes.next();
-        let head = word(rest, last);
-        if node.children != 0
-            && let Some(child) = arena.step(node, rest, last, head)
-        {
-            node = child;
-        } else if node.wild != 0 {
-            node = arena.node(node.wild);
-        } else {
-            return (node, start);
-        }
+        (id, node) = match literal {
+            Some(child) => child,
+            None if node.wild != 0 => (node.wild, arena.node(node.wild)),
+            None => break,
+        };
         start = end + 1;
-        if end == path.len() {
-            return (node, start);
-        }
     }
+    (id, node, start)
 }
 
 /// What can be said when no pattern without a final slash takes the request.
 #[inline(never)]
-fn otherwise(arena: &Arena, node: &Node, at: usize, method: MethodId, path_len: usize, slashes: u64) -> InRegisters {
-    let passed = node.marks.passed;
-    if node.branch == 0 && !passed {
-        let leaf = if at > path_len { node.leaf } else { 0 };
+fn otherwise(arena: &Arena, id: u32, at: usize, method: MethodId, path_len: usize, slashes: u64) -> InRegisters {
+    let passed = arena.node(id).passed;
+    let Ends { leaf, end, rest } = arena.ends(id);
+    if end | rest == 0 && !passed {
+        let leaf = if at > path_len { leaf } else { 0 };
         return Said::Miss(arena.allow(leaf)).into();
     }
-    let Branch { end, rest } = arena.branch(node);
     let said = match at.cmp(&path_len) {
         Ordering::Greater if passed => Said::Unclear,
         Ordering::Greater => match arena.pick(end, method).or_else(|| arena.pick(rest, method)) {
             Some(route) => Said::Slash(route),
-            None => Said::Miss(arena.allow(node.leaf) | arena.allow(end) | arena.allow(rest)),
+            None => Said::Miss(arena.allow(leaf) | arena.allow(end) | arena.allow(rest)),
         },
         ends_or_goes_on => {
             let end = if ends_or_goes_on.is_eq() { end } else { 0 };

@@ -2,39 +2,43 @@
 
 use wide::{CmpEq, CmpGt, i8x16};
 
-use crate::words::{last_word, word};
-
-/// The slashes among the first 64 bytes of a path, and its end if it is there, as bits; the path begins with a slash, which is not
-/// among them.
+/// The slashes in a path of fewer than 64 bytes, and its end, as bits; the slash that it begins with is not among them.
 ///
-/// `None` if it is not certain that the path is clean, and that nothing in it is escaped or should be: some plain bytes are rare,
-/// and a segment that begins with a dot is looked at closely.
+/// 0 if it is not certain that the path begins with a slash and is clean, and that nothing in it is escaped or should be: some
+/// plain bytes are rare, and a segment that begins with a dot is looked at closely.
 #[inline(always)]
-pub(crate) fn scan(path: &[u8]) -> Option<u64> {
-    let Some(last) = path.last_chunk().filter(|_| path.len() < 64) else { return scan_unusual(path) };
+pub(crate) fn scan(path: &[u8]) -> u64 {
+    let Some(last) = path.last_chunk() else { return scan_word_or_two(path) };
     // The last chunk may overlap the one before it, which sets no bit that is not set.
     let mut found = Found::of(last).above(path.len() - 16);
     for (at, chunk) in (0..).step_by(16).zip(path.as_chunks().0) {
         found = found.and(Found::of(chunk).above(at));
     }
-    found.is_plain().then_some((found.slashes | 1 << path.len()) & !1)
+    found.slashes_if_plain(path.len())
 }
 
-/// Paths of fewer than 16 bytes, or more than 63.
+/// The same for paths of fewer than 16 bytes.
+#[inline(always)]
+fn scan_word_or_two(path: &[u8]) -> u64 {
+    let (Some(first), Some(last)) = (path.first_chunk(), path.last_chunk()) else { return scan_short(path) };
+    // The first eight bytes and the last, which may overlap.
+    let bytes = u128::from(u64::from_le_bytes(*last)) << 64 | u128::from(u64::from_le_bytes(*first));
+    let Found { slashes, separators, plain } = Found::of(&bytes.to_le_bytes());
+    let joined = |bits: u64| bits & 0xff | bits >> 8 << (path.len() - 8);
+    Found { slashes: joined(slashes), separators: joined(separators), plain }.slashes_if_plain(path.len())
+}
+
+/// The same for paths of fewer than eight bytes.
 #[inline(never)]
-fn scan_unusual(path: &[u8]) -> Option<u64> {
-    let len = path.len();
-    if len < 16 {
-        // Two words, the second one with slashes behind the path's end, which are made letters.
-        let last = last_word(path);
-        let words = [word(path, last), word(path.get(8..).unwrap_or_default(), last)];
-        let bytes =
-            (u128::from(words[1]) << 64 | u128::from(words[0])) & !(u128::MAX << (8 * len)) | LETTERS << (8 * len);
-        let found = Found::of(&bytes.to_le_bytes());
-        return found.is_plain().then_some((found.slashes | 1 << len) & !1);
-    }
+fn scan_short(path: &[u8]) -> u64 {
+    let bytes = path.iter().rev().fold(LETTERS, |bytes, byte| bytes << 8 | u128::from(*byte));
+    Found::of(&bytes.to_le_bytes()).slashes_if_plain(path.len())
+}
+
+/// The same for paths of 64 bytes and more, of which only the first 64 are told; `None` if it is not certain.
+pub(crate) fn scan_long(path: &[u8]) -> Option<u64> {
     let mut slashes = 0;
-    // The byte before the first one.
+    // Whether the byte before the first one is a slash.
     let mut after_slash = 0;
     for (block, bytes) in path.chunks(64).enumerate() {
         let found = match bytes.last_chunk() {
@@ -45,12 +49,12 @@ fn scan_unusual(path: &[u8]) -> Option<u64> {
             }
             None => {
                 // The path's last bytes, fewer than 16. Those before them are known.
-                let Found { slashes, separators, doubts } = Found::of(path.last_chunk()?);
+                let Found { slashes, separators, plain } = Found::of(path.last_chunk()?);
                 let known = 16 - bytes.len();
-                Found { slashes: slashes >> known, separators: separators >> known, doubts }
+                Found { slashes: slashes >> known, separators: separators >> known, plain }
             }
         };
-        if !found.is_plain() || found.separators & after_slash != 0 {
+        if found.doubts() | (found.separators & after_slash) != 0 {
             return None;
         }
         after_slash = found.slashes >> 63;
@@ -58,7 +62,7 @@ fn scan_unusual(path: &[u8]) -> Option<u64> {
             slashes = found.slashes & !1;
         }
     }
-    Some(slashes)
+    path.starts_with(b"/").then_some(slashes)
 }
 
 /// What stands in some bytes of a path, a bit for each byte.
@@ -67,8 +71,8 @@ struct Found {
     slashes: u64,
     /// Slashes and dots.
     separators: u64,
-    /// Not zero, if there are bytes that are escaped or should be, or plain and rare.
-    doubts: u64,
+    /// Set where the bytes are neither escaped, nor should be, nor plain and rare: in all chunks that have been put together.
+    plain: i8x16,
 }
 
 impl Found {
@@ -79,11 +83,10 @@ impl Found {
         // Comparison is signed. Letters are on top when 5 is added, `&` to `;` when 68 is.
         let letters = ((bytes | each(0x20)) + each(5)).cmp_gt(each(0x65));
         let low = (bytes + each(68)).cmp_gt(each(0x69));
-        let plain = letters | low | bytes.cmp_eq(each(b'_'));
         Found {
             slashes: bits(bytes.cmp_eq(each(b'/'))),
             separators: bits((bytes | each(1)).cmp_eq(each(b'/'))),
-            doubts: bits(plain) ^ 0xffff,
+            plain: letters | low | bytes.cmp_eq(each(b'_')),
         }
     }
 
@@ -98,14 +101,21 @@ impl Found {
         Found {
             slashes: self.slashes | other.slashes,
             separators: self.separators | other.separators,
-            doubts: self.doubts | other.doubts,
+            plain: self.plain & other.plain,
         }
     }
 
-    /// Whether all bytes are plain, and none is a dot or slash behind a slash.
+    /// Not zero if some byte is not plain, or is a dot or slash behind a slash.
     #[inline(always)]
-    fn is_plain(self) -> bool {
-        self.doubts | (self.separators & self.slashes << 1) == 0
+    fn doubts(self) -> u64 {
+        (bits(self.plain) ^ 0xffff) | (self.separators & self.slashes << 1)
+    }
+
+    /// The slashes of a whole path and its end, or 0.
+    #[inline(always)]
+    fn slashes_if_plain(self, len: usize) -> u64 {
+        let first_is_none = !self.slashes & 1;
+        if self.doubts() | first_is_none == 0 { (self.slashes ^ 1) | 1 << (len & 63) } else { 0 }
     }
 }
 
@@ -121,6 +131,11 @@ mod tests {
     use super::*;
     use crate::clean::is_plain_path;
     use crate::words::Slashes;
+
+    /// Of a path of any length.
+    fn scan(path: &[u8]) -> Option<u64> {
+        if path.len() < 64 { Some(super::scan(path)).filter(|slashes| *slashes != 0) } else { scan_long(path) }
+    }
 
     #[test]
     fn no_byte_is_taken_for_plain_that_is_not() {

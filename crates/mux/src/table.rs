@@ -12,7 +12,7 @@ use crate::host::without_port;
 use crate::lookup::{Outcome, Query, lookup};
 use crate::methods::{MethodId, MethodMask, Methods};
 use crate::pattern::Pattern;
-use crate::quick::{InRegisters, Said, quick};
+use crate::quick::{Said, quick};
 use crate::tree::RouteId;
 use crate::wilds::Wilds;
 use crate::witness::matches_path;
@@ -33,7 +33,7 @@ pub(crate) struct Table<T> {
     index: Index,
 }
 
-/// All of a table but the values, so that lookups are compiled once, whatever the values are.
+/// All of a table but the values, so that all of a lookup but the straight walk is compiled once, whatever the values are.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) arena: Arena,
@@ -140,17 +140,17 @@ impl Index {
     /// What the straight walk says, if it says something for certain. Most requests are answered by it.
     #[inline(always)]
     pub(crate) fn quick(&self, method: &str, host: &str, path: &str) -> Said {
-        self.quick_in_registers(method, host, path).into()
+        let method = self.methods.id(method);
+        if method == MethodId::CONNECT {
+            return Said::Unclear;
+        }
+        let own = if self.arena.hosts.is_empty() { 0 } else { self.host_root(host) };
+        quick(&self.arena, own, method, path.as_bytes())
     }
 
     #[inline(never)]
-    fn quick_in_registers(&self, method: &str, host: &str, path: &str) -> InRegisters {
-        let (method, path) = (self.methods.id(method), path.as_bytes());
-        if path.first() != Some(&b'/') || method == MethodId::CONNECT || u32::try_from(path.len()).is_err() {
-            return Said::Unclear.into();
-        }
-        let own = if self.arena.hosts.is_empty() { 0 } else { self.arena.host_root(without_port(host)) };
-        quick(&self.arena, own, method, path).into()
+    fn host_root(&self, host: &str) -> u32 {
+        self.arena.host_root(without_port(host))
     }
 
     /// The answer to a request that the straight walk leaves open.

@@ -30,25 +30,6 @@ pub(crate) fn word(rest: &[u8], last: u64) -> u64 {
     }
 }
 
-/// Has the top bit of a byte set where the lowest slash stands; bits above that one mean nothing.
-#[inline(always)]
-pub(crate) fn slashes_in(word: u64) -> u64 {
-    let zero_at_slash = word ^ each(b'/');
-    zero_at_slash.wrapping_sub(each(1)) & !zero_at_slash & each(0x80)
-}
-
-/// Which bytes a word has up to and with the lowest slash, given [`slashes_in`] it: all, if there is none.
-#[inline(always)]
-pub(crate) fn up_to(slashes: u64) -> u64 {
-    slashes ^ slashes.wrapping_sub(1)
-}
-
-/// How many bytes stand below the lowest slash, which is there.
-#[inline(always)]
-pub(crate) fn bytes_below(slashes: u64) -> u32 {
-    slashes.trailing_zeros() / 8
-}
-
 /// The places of the slashes in a path, but for the one that it begins with, and then the path's end.
 ///
 /// They are found for up to 64 bytes at a time, before anybody asks for them.
@@ -86,20 +67,23 @@ impl<'a> Slashes<'a> {
     #[inline(always)]
     pub(crate) fn next(&mut self) -> usize {
         if self.mask == 0 {
-            self.refill();
+            (self.mask, self.from) = further_slashes(self.path, self.from);
         }
         let at = self.from + self.mask.trailing_zeros() as usize;
         self.mask &= self.mask.wrapping_sub(1);
         at
     }
+}
 
-    #[inline(never)]
-    fn refill(&mut self) {
-        while self.mask == 0 && self.from <= self.path.len() {
-            self.from += 64;
-            self.mask = slash_mask(self.path.get(self.from..).unwrap_or_default());
-        }
+/// The next slashes, or the end, in the 64 bytes after those that begin at `from`, or further on; and where those begin.
+#[inline(never)]
+pub(crate) fn further_slashes(path: &[u8], mut from: usize) -> (u64, usize) {
+    let mut mask = 0;
+    while mask == 0 && from <= path.len() {
+        from += 64;
+        mask = slash_mask(path.get(from..).unwrap_or_default());
     }
+    (mask, from)
 }
 
 /// A bit for each of the first 64 bytes that is a slash, and one behind the last byte.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use roundtrip_mux::{Match, Router, ServeMux};
+use roundtrip_mux::{Match, Router, ServeMux, default_serve_mux};
 use roundtrip_types::Handler;
 
 /// Each batch registers a narrower pattern of every family, so that a lookup that saw half of one would find members of two.
@@ -60,21 +60,52 @@ fn a_lookup_sees_the_table_before_or_after_a_registration_and_never_a_mixture() 
 #[test]
 fn no_registration_is_lost_when_many_threads_register() {
     let mux = ServeMux::new();
+    register_from_many_threads(&mux, "");
+    assert_eq!(mux.patterns().len(), 200);
+    fn is_a_handler(_: impl Handler) {}
+    is_a_handler(mux);
+}
+
+/// The one mux that a whole process shares; nothing else in this program uses it.
+#[test]
+fn no_registration_is_lost_on_the_default_mux_while_it_serves() {
+    let mux = default_serve_mux();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Patterns never go away, so what is found once is found from then on.
+        let reader = scope.spawn(|| {
+            let mut found = [false; 50];
+            while !done.load(Ordering::Acquire) {
+                for (n, before) in found.iter_mut().enumerate() {
+                    let path = format!("/default/0/{n}");
+                    let now = matches!(default_serve_mux().router().at("GET", "", &path), Match::Found(_));
+                    assert!(now || !*before, "{path} was found and is not any more");
+                    *before = now;
+                }
+                thread::yield_now();
+            }
+        });
+        register_from_many_threads(mux, "/default");
+        done.store(true, Ordering::Release);
+        reader.join().unwrap();
+    });
+    let registered = |pattern: &&roundtrip_mux::Pattern| pattern.as_str().starts_with("/default/");
+    assert_eq!(default_serve_mux().patterns().iter().filter(registered).count(), 200);
+}
+
+/// Registers two hundred patterns below a prefix, each twice, and looks all of them up.
+fn register_from_many_threads(mux: &ServeMux, prefix: &str) {
     thread::scope(|scope| {
         for thread in 0..4 {
-            let mux = mux.clone();
             scope.spawn(move || {
                 for n in 0..50 {
-                    mux.handle(&format!("/{thread}/{n}"), |_req| async {});
-                    let conflict = mux.try_handle(&format!("/{thread}/{n}"), |_req| async {});
+                    mux.handle(&format!("{prefix}/{thread}/{n}"), |_req| async {});
+                    let conflict = mux.try_handle(&format!("{prefix}/{thread}/{n}"), |_req| async {});
                     assert!(conflict.is_err(), "a registration is seen by the next one");
                 }
             });
         }
     });
-    assert_eq!(mux.patterns().len(), 200);
-    let all = (0..4).flat_map(|thread| (0..50).map(move |n| format!("/{thread}/{n}")));
-    assert!(all.into_iter().all(|path| matches!(mux.router().at("GET", "", &path), Match::Found(_))));
-    fn is_a_handler(_: impl Handler) {}
-    is_a_handler(mux);
+    let mut all = (0..4).flat_map(|thread| (0..50).map(move |n| format!("{prefix}/{thread}/{n}")));
+    assert!(all.all(|path| matches!(mux.router().at("GET", "", &path), Match::Found(_))));
 }

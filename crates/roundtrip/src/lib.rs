@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `roundtrip-types` | [`Body`], [`Handler`], [`RoundTripper`] and the errors, on the `http` crate's types |
 //! | `roundtrip-mux` | [`ServeMux`]: Go's patterns, the most specific wins |
-//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown |
+//! | `roundtrip-server` | [`Server`]: listeners, connections, shutdown; all of it is [`server`] |
 //! | `roundtrip-h1` | HTTP/1.1 framing as plain values, see [`h1`] |
 //! | `roundtrip-transport` | [`Transport`]: the connection pool, TLS, HTTP/2, proxies |
 //! | `roundtrip-client` | [`Client`]: requests, redirects, cookies, retries, time limits |
@@ -61,6 +61,8 @@ pub mod prelude;
 
 #[doc(inline)]
 pub use roundtrip_h1 as h1;
+/// All of the server's crate, with what is seldom asked for.
+pub use roundtrip_server as server;
 
 pub use default::{default_client, default_serve_mux, delete, get, handle, head, patch, post, put};
 pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
@@ -79,20 +81,23 @@ pub use roundtrip_mux::{
 #[cfg(feature = "tracing")]
 pub use roundtrip_server::Traced;
 pub use roundtrip_server::{
-    Addr, ConnInfo as ServerConnInfo, Error as ServerError, ErrorLog, Exchange, ListenAddr, ListenOptions, Listener,
-    Observe, Observed, Outcome, Server, ServerConfig, ServerEvent, ServerStats, ShutdownReport, TimeoutHandler,
-    TlsInfo as ServerTlsInfo,
+    AbortHandler, Addr, ConnInfo as ServerConnInfo, ConnState, Error as ServerError, ErrorLog, Exchange, ListenAddr,
+    ListenOptions, Listener, Observe, Observed, Outcome, ResponseController, Server, ServerConfig, ServerEvent,
+    ServerStats, ShutdownReport, TimeoutHandler, TlsInfo as ServerTlsInfo, stop_signal,
 };
 #[cfg(feature = "tls")]
 pub use roundtrip_server::{
     Certificate as ServerCertificate, ClientCertificates, Tls, TlsConfig as ServerTlsConfig, TlsError as ServerTlsError,
 };
+#[cfg(feature = "tracing")]
+pub use roundtrip_transport::TracingEvents;
 #[cfg(feature = "tls")]
 pub use roundtrip_transport::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use roundtrip_transport::{
-    ConnInfo, ConnectConfig, ContentCoding, Dialer, Http2Config, PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig,
-    ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry, Reuse, Timings, TlsConfig, TlsError, TlsInfo,
-    TlsProblem, Transport, TransportConfig, Uncompressed,
+    CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn, Http2Config, InterimHook,
+    PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions, Resolver, Retry as TransportRetry,
+    Reuse, ShutdownReport as TransportShutdownReport, Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport,
+    TransportConfig, Uncompressed, Upgraded,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use roundtrip::prelude::*;
-use roundtrip::{Response, ServeMux, Server, http};
+use roundtrip::{Response, ServeMux, Server, ServerConfig, http};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::ServerConfig as TlsServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
@@ -37,7 +37,7 @@ fn serve(mux: ServeMux) -> String {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let server = Server::new(mux);
+            let server = Server::with_config(mux, ServerConfig { h2c: true, ..ServerConfig::default() });
             let listener = server.listen("127.0.0.1:0").await.unwrap();
             tell.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
             server.serve(listener).await.unwrap();
@@ -91,6 +91,11 @@ fn bodies_and_credentials() {
     assert_eq!(out.status.code(), Some(26), "{out:?}");
     let secret = fetch(&["-v", "-u", "ann:s3cret", "-H", "Cookie: sid=s3cret", &url]);
     assert!(text(&secret.stderr).contains("> authorization: ***\n> cookie: ***\n"), "{secret:?}");
+    let head = fetch(&["--http2", "-d", "x", &url]);
+    assert!(
+        text(&head.stdout).starts_with("HTTP/2.0 200 OK\n") && text(&head.stdout).ends_with("\n\nPOST - - - x"),
+        "{head:?}"
+    );
     let head = fetch(&["-I", &url]);
     assert!(text(&head.stdout).starts_with("HTTP/1.1 200 OK\n") && text(&head.stdout).ends_with("\n\n"), "{head:?}");
 }
@@ -157,7 +162,7 @@ fn failing_statuses_and_retries() {
 /// of its own. Returns the port, and the authority's certificate.
 fn raw(answer: &'static str, secured: bool) -> (u16, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = TlsServerConfig::builder_with_provider(Arc::new(default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let config = config.with_single_cert(vec![made.cert.der().clone()], key).unwrap();

@@ -73,11 +73,12 @@ fn fetch_prints_status_fields_and_body() {
 fn fetch_has_an_exit_code_for_each_kind_of_failure() {
     let hello = Hello::start();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = format!("http://{unused}/");
+    let (refused, secure) = (format!("http://{unused}/"), format!("https://{unused}/"));
     for (args, code, words) in [
         (&["--nonsense"][..], 2, "--nonsense"),
         (&[][..], 2, "no URL"),
         (&["no-scheme"], 3, "no scheme"),
+        (&[&secure], 7, "refused"),
         (&["-H", "bad name: x", &hello.url("/")], 3, "bad name"),
         (&["http://no-such-host.invalid/"], 6, "no-such-host.invalid"),
         (&[&refused], 7, "refused"),

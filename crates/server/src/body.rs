@@ -169,7 +169,7 @@ impl Drop for RequestBody {
             && !incoming.is_end_stream()
             && let Some(link) = &self.link
         {
-            link.control().leftover = Some(incoming);
+            link.control().leftover = Some((incoming, 0));
             link.raise(link::LEFTOVER);
             link.wake();
         }

@@ -86,11 +86,29 @@ async fn either<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut
 /// What HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-async fn http1<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
+async fn http1<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
+    loop {
+        let end = exchanges(wire, shared, watch).await;
+        let End::Dormant = end else { return end };
+        // hyper and its buffers are gone; the stream has come back.
+        let returned = watch.link.control().returned.take();
+        let Some((stream, ahead)) = returned else { return End::Through };
+        wire = Wire::resume(stream, ahead, Arc::clone(&watch.link));
+        match watch.run(poll_fn(|cx| wire.poll_wake(cx))).await {
+            Ok(true) => {}
+            Ok(false) => return End::Through,
+            Err(end) => return end,
+        }
+    }
+}
+
+/// Request after request, until the connection ends or has been idle for a while.
+async fn exchanges<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     let link = Arc::clone(&watch.link);
     let service = service_fn(|req| service::http1(&shared.handler, &link, req));
     let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(wire), service).with_upgrades());
     let mut drain = Drain::default();
+    watch.may_sleep(true);
     let end = watch.run(poll_fn(|cx| {
         let polled = conn.as_mut().poll(cx);
         if polled.is_pending() && link.has(link::LEFTOVER) {
@@ -98,7 +116,9 @@ async fn http1<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
         }
         polled
     }));
-    match end.await {
+    let end = end.await;
+    watch.may_sleep(false);
+    match end {
         Ok(Ok(())) if link.has(link::UPGRADED) && link.phase() != Phase::Closing => End::Upgraded,
         Ok(Ok(())) => End::Through,
         Ok(Err(error)) => End::Failed(Some(error)),
@@ -128,7 +148,13 @@ async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
     link.begin_streams();
     let end = watch
         .run(poll_fn(|cx| {
-            if !told && (link.stage() > Stage::LameDuck || link.has(link::GOING_AWAY)) {
+            let leaving = match link.stage() {
+                Stage::Running => false,
+                // GOAWAY is this protocol's `Connection: close`, and not for a client that has come just now.
+                Stage::LameDuck => link.requests() > 0,
+                Stage::Draining | Stage::Cut => true,
+            };
+            if !told && (leaving || link.has(link::GOING_AWAY)) {
                 told = true;
                 conn.as_mut().graceful_shutdown();
             }
@@ -154,6 +180,8 @@ enum End {
     Failed(Option<hyper::Error>),
     /// The stream belongs to whoever asked for the upgrade.
     Upgraded,
+    /// No end: nothing has been going on for a while, and hyper's buffers are better used elsewhere.
+    Dormant,
     /// A limit, for the reason given.
     TimedOut(Limit),
     /// Nothing was going on, and the server is stopping.
@@ -172,13 +200,13 @@ struct Drain {
 impl Drain {
     #[cold]
     fn poll(&mut self, cx: &mut Context<'_>, link: &Link) {
-        if let Some(body) = link.control().leftover.take() {
-            *self = Drain { body: Some(body), read: 0 };
+        if let Some((body, read)) = link.control().leftover.take() {
+            *self = Drain { body: Some(body), read };
         }
         // Only once the answer is decided: whoever refuses a body wants it to stop.
         if !link.has(link::RESPONSE_BEGUN) {
             if let Some(body) = self.body.take() {
-                link.control().leftover = Some(body);
+                link.control().leftover = Some((body, self.read));
             }
             return;
         }
@@ -222,6 +250,8 @@ struct Watch {
     set: Option<Instant>,
     opened: Instant,
     registered: bool,
+    /// Whether an idle connection may be put to sleep.
+    may_sleep: bool,
 }
 
 impl Watch {
@@ -234,7 +264,12 @@ impl Watch {
             set: None,
             opened: now,
             registered: false,
+            may_sleep: false,
         }
+    }
+
+    fn may_sleep(&mut self, may: bool) {
+        self.may_sleep = may;
     }
 
     /// Polls `work` until it is done or the connection's time is.
@@ -267,6 +302,10 @@ impl Watch {
     /// Looks at the clock, once a poll.
     fn look(&mut self, cx: &mut Context<'_>) -> Look {
         let seen = self.link.seen();
+        if seen.phase == Phase::Hijacked && self.link.has(link::RESPONSE_DONE) {
+            // The handler is through; hyper would wait for a next request for ever.
+            return Look::End(End::Upgraded);
+        }
         let now = Instant::now();
         self.deadlines.update(now, &seen);
         let mut nearest = self.deadlines.nearest(&seen);
@@ -276,6 +315,18 @@ impl Watch {
                 Some(at) if nearest.is_none_or(|(nearest, _)| at < nearest) => nearest = Some((at, Limit::Idle)),
                 _ => {}
             }
+        }
+        if self.may_sleep
+            && seen.phase == Phase::Idle
+            && let Some(sleepy) = self.deadlines.idle_since().and_then(|since| since.checked_add(DORMANT))
+        {
+            if sleepy <= now && nearest.is_none_or(|(at, _)| at > now) {
+                return Look::End(End::Dormant);
+            }
+            nearest = Some((
+                nearest.map_or(sleepy, |(at, _)| at.min(sleepy)),
+                nearest.map_or(Limit::Idle, |(_, limit)| limit),
+            ));
         }
         let Some((at, limit)) = nearest else { return Look::Wait };
         if at <= now {
@@ -342,7 +393,9 @@ impl Watch {
         {
             link.tracker.count_timeout();
         }
-        if let End::Upgraded = end {
+        if let End::Upgraded = end
+            && !link.has(link::HIJACKED)
+        {
             link.enter(Phase::Hijacked);
             link.raise(link::HIJACKED);
             link.tell(ConnState::Hijacked);
@@ -439,6 +492,11 @@ enum Look {
     Again,
     End(End),
 }
+
+/// How long a connection is idle before hyper is dropped, and made anew with the next request: it keeps 8 KB to read into, which
+/// most idle connections never need again. Making it anew costs some 3 allocations, far less than a request; looking at
+/// connections that are not idle for that long costs a timer four times a second.
+const DORMANT: Duration = Duration::from_millis(250);
 
 /// How long a server that stops waits for the first request of a connection that has carried none.
 pub(crate) const FRESH_GRACE: Duration = Duration::from_secs(5);

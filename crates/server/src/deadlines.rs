@@ -317,3 +317,117 @@ impl Deadlines {
 /// How long a client may go on sending after its last response, so that it reads that response before the reset: Go waits for as
 /// long.
 const CLOSING: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: Limits = Limits {
+        head: None,
+        idle: None,
+        read: None,
+        write: None,
+        body_stall: None,
+        body_rate: None,
+        write_stall: None,
+        write_rate: None,
+        half_close: None,
+    };
+
+    fn seen(phase: Phase, requests: u64) -> Seen {
+        Seen {
+            phase,
+            requests,
+            read: 0,
+            written: 0,
+            awaits_body: false,
+            awaits_client: false,
+            client_stopped: false,
+            read_deadline: Override::Unset,
+            write_deadline: Override::Unset,
+        }
+    }
+
+    const fn secs(secs: u64) -> Option<Duration> {
+        Some(Duration::from_secs(secs))
+    }
+
+    /// Plays `steps`, each at a second from the start, and returns the deadline behind the last, in seconds from the start.
+    fn play(limits: Limits, steps: &[(u64, Seen)]) -> Option<(u64, Limit)> {
+        let start = Instant::now();
+        let mut deadlines = Deadlines::new(limits, start);
+        for (at, seen) in steps {
+            deadlines.update(start + Duration::from_secs(*at), seen);
+        }
+        let (at, limit) = deadlines.nearest(&steps.last()?.1)?;
+        Some((at.duration_since(start).as_secs(), limit))
+    }
+
+    #[test]
+    fn a_first_head_counts_from_the_start_and_a_later_one_from_its_first_byte() {
+        let limits = Limits { head: secs(30), ..NONE };
+        assert_eq!(play(limits, &[(0, seen(Phase::New, 0))]), Some((30, Limit::Head)));
+        assert_eq!(play(limits, &[(0, seen(Phase::New, 0)), (20, seen(Phase::Head, 0))]), Some((30, Limit::Head)));
+        let later = [
+            (0, seen(Phase::Active, 1)),
+            (1, seen(Phase::Idle, 1)),
+            (50, seen(Phase::Head, 1)),
+            (60, seen(Phase::Head, 1)),
+        ];
+        assert_eq!(play(limits, &later), Some((80, Limit::Head)));
+        assert_eq!(play(limits, &later[..2]), None, "an idle connection has no head to wait for");
+    }
+
+    #[test]
+    fn the_time_for_a_request_covers_its_head_and_its_body() {
+        let limits = Limits { read: secs(30), ..NONE };
+        let waiting = Seen { awaits_body: true, ..seen(Phase::Active, 1) };
+        assert_eq!(play(limits, &[(5, seen(Phase::Head, 0))]), Some((30, Limit::Head)));
+        assert_eq!(play(limits, &[(5, seen(Phase::Head, 0)), (10, waiting)]), Some((30, Limit::Read)));
+        assert_eq!(play(limits, &[(10, seen(Phase::Active, 1))]), None, "a handler that reads nothing may go on");
+        let own = Seen { read_deadline: Override::Never, ..waiting };
+        assert_eq!(play(limits, &[(10, own)]), None);
+    }
+
+    #[test]
+    fn several_requests_in_one_poll_leave_the_idle_time_of_the_last() {
+        let limits = Limits { idle: secs(60), head: secs(30), ..NONE };
+        let steps = [(0, seen(Phase::New, 0)), (7, seen(Phase::Idle, 1)), (40, seen(Phase::Idle, 3))];
+        assert_eq!(play(limits, &steps), Some((100, Limit::Idle)));
+    }
+
+    #[test]
+    fn bytes_buy_time_up_to_the_purse() {
+        let limits = Limits { body_stall: secs(30), body_rate: Some(100), ..NONE };
+        let waiting = |read| Seen { awaits_body: true, read, ..seen(Phase::Active, 1) };
+        assert_eq!(play(limits, &[(0, waiting(0))]), Some((30, Limit::BodyStall)));
+        assert_eq!(play(limits, &[(0, waiting(0)), (20, waiting(500))]), Some((35, Limit::BodyStall)));
+        assert_eq!(
+            play(limits, &[(0, waiting(0)), (20, waiting(1 << 30))]),
+            Some((50, Limit::BodyStall)),
+            "no more than 30 s"
+        );
+        let paused = Seen { awaits_body: false, ..waiting(0) };
+        assert_eq!(play(limits, &[(0, waiting(0)), (20, paused), (1000, waiting(0))]), Some((1010, Limit::BodyStall)));
+        let any = Limits { body_rate: None, ..limits };
+        assert_eq!(play(any, &[(0, waiting(0)), (20, waiting(1))]), Some((50, Limit::BodyStall)));
+    }
+
+    #[test]
+    fn a_client_that_goes_on_taking_a_response_is_not_gone() {
+        let limits = Limits { half_close: secs(5), ..NONE };
+        let stopped = |written| Seen { client_stopped: true, written, ..seen(Phase::Active, 1) };
+        assert_eq!(play(limits, &[(1, stopped(0))]), Some((6, Limit::HalfClosed)));
+        assert_eq!(play(limits, &[(1, stopped(0)), (4, stopped(0))]), Some((6, Limit::HalfClosed)));
+        assert_eq!(play(limits, &[(1, stopped(0)), (4, stopped(9))]), Some((9, Limit::HalfClosed)));
+    }
+
+    #[test]
+    fn each_request_has_a_time_to_be_answered_in_and_may_change_it() {
+        let limits = Limits { write: secs(60), ..NONE };
+        let steps = [(3, seen(Phase::Active, 1)), (4, seen(Phase::Idle, 1)), (10, seen(Phase::Active, 2))];
+        assert_eq!(play(limits, &steps), Some((70, Limit::Write)));
+        let own = Seen { write_deadline: Override::Never, ..seen(Phase::Active, 1) };
+        assert_eq!(play(limits, &[(3, own)]), None);
+    }
+}

@@ -117,7 +117,9 @@ impl Framing {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
+        // Of requests that come in a long row, each would be looked at again with all those before it.
         if let State::Between { after_cr: false } = self.state
+            && bytes.len() <= ONE_HEAD
             && is_one_head(bytes)
         {
             self.state = State::Undecided;
@@ -286,6 +288,8 @@ fn next(chunk: Chunk, byte: u8) -> Result<Chunk, Malformed> {
     })
 }
 
+/// The most bytes that are taken for a single head at first.
+const ONE_HEAD: usize = 2048;
 const MAX_SIZE_DIGITS: u8 = 16;
 const BARE_LF: Malformed = Malformed("a line feed without its carriage return");
 

@@ -53,8 +53,8 @@ pub(crate) struct Control {
     pub(crate) write_deadline: Override,
     /// Those who want to know that the client is gone.
     pub(crate) watchers: Vec<Waker>,
-    /// A request body that its handler did not want.
-    pub(crate) leftover: Option<Incoming>,
+    /// A request body that its handler did not want, and how much of it was read away.
+    pub(crate) leftover: Option<(Incoming, u64)>,
     /// The stream, when hyper is through with it, and what was read of it but not used.
     pub(crate) returned: Option<(Stream, Vec<u8>)>,
     /// Why the request in progress was refused beneath hyper.

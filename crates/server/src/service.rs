@@ -170,7 +170,7 @@ fn drainable(link: &Link) -> bool {
         return false;
     }
     let control = link.control();
-    let small = control.leftover.as_ref().is_some_and(|body| body.size_hint().lower() < MAX_DRAIN);
+    let small = control.leftover.as_ref().is_some_and(|(body, _)| body.size_hint().lower() < MAX_DRAIN);
     // A client that waits for our leave to send has not got it, and may send or not (RFC 9110, 10.1.1).
     small && !link.has(link::EXPECTS_CONTINUE)
 }
@@ -187,9 +187,9 @@ impl Arrived {
     #[cold]
     fn of(link: &Link) -> Option<Self> {
         let mut control = link.control();
-        let unknown = control.leftover.as_ref()?.size_hint().exact().is_none();
-        let body = if unknown && !link.has(link::EXPECTS_CONTINUE) { control.leftover.take() } else { None };
-        body.is_some().then_some(Arrived { body, read: 0 })
+        let unknown = control.leftover.as_ref()?.0.size_hint().exact().is_none();
+        let leftover = if unknown && !link.has(link::EXPECTS_CONTINUE) { control.leftover.take() } else { None };
+        leftover.map(|(body, read)| Arrived { body: Some(body), read })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<()> {
@@ -201,7 +201,7 @@ impl Arrived {
                 Poll::Ready(None) => break false,
                 // Nothing is there for hyper to read.
                 Poll::Pending if link.awaits_body() => {
-                    link.control().leftover = self.body.take();
+                    link.control().leftover = self.body.take().map(|body| (body, self.read));
                     return Poll::Ready(());
                 }
                 Poll::Pending => return Poll::Pending,

@@ -21,9 +21,10 @@ pub(crate) enum Stream {
 }
 
 /// What a stream has to be able to do.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The stream that it runs on.
+    fn beneath(&self) -> &Stream;
+}
 
 /// Calls the same method on whatever stream it is.
 macro_rules! each {
@@ -40,7 +41,11 @@ macro_rules! each {
 impl Stream {
     /// Closes with a reset, so that the system does not go on holding bytes for a client that does not take them.
     pub(crate) fn reset_on_close(self) {
-        if let Stream::Tcp(stream) = self {
+        let mut stream = &self;
+        while let Stream::Other(other) = stream {
+            stream = other.beneath();
+        }
+        if let Stream::Tcp(stream) = stream {
             // Failing to say so leaves the bytes to the system's own patience.
             let _ = stream.set_zero_linger();
         }

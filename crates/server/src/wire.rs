@@ -36,6 +36,34 @@ impl Wire {
         Wire { stream: Some(stream), link, framing: Framing::new(), ahead: Vec::new(), used: 0, shut: false }
     }
 
+    /// The stream of a connection that goes on.
+    pub(crate) fn resume(stream: Stream, ahead: Vec<u8>, link: Arc<Link>) -> Self {
+        let mut wire = Wire::new(stream, link);
+        wire.ahead = ahead;
+        wire
+    }
+
+    /// Waits for the next request to begin. False when none will.
+    pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if !self.ahead.is_empty() {
+            return Poll::Ready(true);
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(false) };
+        let mut piece = [0; 512];
+        let mut buf = ReadBuf::new(&mut piece);
+        match std::task::ready!(Pin::new(stream).poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {
+                self.link.count_read(buf.filled().len());
+                self.ahead.extend_from_slice(buf.filled());
+                Poll::Ready(true)
+            }
+            _ => {
+                self.ended();
+                Poll::Ready(false)
+            }
+        }
+    }
+
     /// Reads until it is certain whether the client begins with `preface`. What was read is read again by hyper.
     pub(crate) fn poll_begins_with(&mut self, cx: &mut Context<'_>, preface: &[u8]) -> Poll<bool> {
         loop {
@@ -114,7 +142,9 @@ impl Wire {
         if flags & link::HIJACK != 0 {
             self.link.lower(link::HIJACK);
             let taker = self.link.control().hijack.take();
-            if let Some((taker, stream)) = taker.zip(self.stream.take()) {
+            if let Some(taker) = taker
+                && let Some(stream) = self.stream.take()
+            {
                 let ahead = self.ahead.split_off(self.used);
                 self.ahead = Vec::new();
                 self.used = 0;
@@ -157,6 +187,21 @@ impl Wire {
     }
 }
 
+/// Reads no more than `MOST_AT_ONCE`. hyper doubles what it reads into as long as it is filled, up to the size of the largest head
+/// that it may have to take, and keeps that for each connection with an upload.
+fn poll_some(stream: &mut Stream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    if buf.remaining() <= MOST_AT_ONCE {
+        return Pin::new(stream).poll_read(cx, buf);
+    }
+    let mut part = ReadBuf::new(buf.initialize_unfilled_to(MOST_AT_ONCE));
+    std::task::ready!(Pin::new(stream).poll_read(cx, &mut part))?;
+    let came = part.filled().len();
+    buf.advance(came);
+    Poll::Ready(Ok(()))
+}
+
+const MOST_AT_ONCE: usize = 64 << 10;
+
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
@@ -192,7 +237,7 @@ impl AsyncRead for Wire {
         }
         let Some(stream) = &mut this.stream else { return Poll::Pending };
         let before = buf.filled().len();
-        match Pin::new(stream).poll_read(cx, buf) {
+        match poll_some(stream, cx, buf) {
             Poll::Pending => {
                 if this.framing.is_in_body() {
                     this.link.waits(link::READ_PENDING);
@@ -308,7 +353,7 @@ impl AsyncWrite for Wire {
     /// the system reset the connection, and the client might lose the response (RFC 9112, 9.6). The connection's timer ends it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.link.has(link::MALFORMED) && !this.link.has(link::RESPONSE_BEGUN) {
+        if this.link.has(link::MALFORMED) && !this.framing.is_in_body() {
             // The connection's task has a last word.
             return Poll::Ready(Ok(()));
         }

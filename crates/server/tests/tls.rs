@@ -325,3 +325,33 @@ async fn close_does_not_wait_for_a_handshake() {
     serving.await.unwrap().unwrap();
     assert_eq!((host.stats().open, *requests.lock().unwrap()), (0, 0));
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_reset_through_tls() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let settings = ServerConfig { write_stall_timeout: Some(Duration::from_millis(300)), ..ServerConfig::default() };
+    // More than any socket buffer holds.
+    let host = Server::with_config(|_req| async { vec![b'z'; 64 << 20] }, settings);
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, tls));
+    let mut deaf = connect(addr, "h.test", &client(&[server.cert.der()], &[], None)).await.unwrap();
+    deaf.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    while host.stats().open > 0 || host.stats().requests == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(host.stats().timeouts, 1);
+    let (mut stream, _) = deaf.into_inner();
+    let mut piece = vec![0; 1 << 16];
+    let end = loop {
+        match stream.read(&mut piece).await {
+            Ok(0) => panic!("an orderly end: the system would go on holding what was not read"),
+            Ok(_) => {}
+            Err(error) => break error.kind(),
+        }
+    };
+    assert_eq!(end, std::io::ErrorKind::ConnectionReset);
+    host.close().await;
+    serving.await.unwrap().unwrap();
+}

@@ -28,6 +28,8 @@
 mod config;
 mod events;
 mod timings;
+#[cfg(feature = "tracing")]
+mod tracing_events;
 mod transport;
 mod upgrade;
 
@@ -69,5 +71,7 @@ pub use net::{
 pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
 pub use roundtrip_types::{Error, RoundTripper};
 pub use timings::Timings;
+#[cfg(feature = "tracing")]
+pub use tracing_events::TracingEvents;
 pub use transport::{ShutdownReport, Transport};
 pub use upgrade::Upgraded;

@@ -145,9 +145,10 @@ impl<'a> Prepared<'a> {
 
     /// Whether the body waits for the server's word.
     pub(crate) fn expects_continue(&self) -> bool {
+        let own = self.options.as_ref().and_then(|own| own.expect_continue_timeout);
         self.framing != Framing::None
             && self.framing != Framing::Length(0)
-            && self.expect_continue_timeout().is_some_and(|limit| !limit.is_zero())
+            && own.or(self.config.expect_continue_timeout).is_some_and(|limit| !limit.is_zero())
             && self.says_expect()
     }
 

@@ -105,6 +105,9 @@ pub trait MessageExt: Sized {
     /// # Errors
     /// Those of [`bytes`](Self::bytes), and [`ErrorKind::Decode`](crate::ErrorKind::Decode) if the bytes are not text in that
     /// charset, for UTF-8 with the position of the first one that is not.
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
     fn text(self) -> impl Future<Output = Result<String>> + Send {
         let (fields, body) = self.into_fields_and_body();
         let charset = Charset::of(&fields);
@@ -115,6 +118,9 @@ pub trait MessageExt: Sized {
     ///
     /// # Errors
     /// Those of [`bytes`](Self::bytes), and [`ErrorKind::Decode`](crate::ErrorKind::Decode) with line and column.
+    ///
+    /// # Cancel safety
+    /// As [`bytes`](Self::bytes).
     #[cfg(feature = "json")]
     fn json<T: serde::de::DeserializeOwned>(self) -> impl Future<Output = Result<T>> + Send {
         self.into_fields_and_body().1.json()

@@ -100,7 +100,7 @@ impl<'a> Place<'a> {
     fn is_local(&self) -> bool {
         self.host == "localhost"
             || self.host.ends_with(".localhost")
-            || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            || self.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 }
 
@@ -117,18 +117,13 @@ impl Entry {
         if !keeps_prefix(&cookie.name, cookie.secure && place.is_https, host_only, &path) {
             return None;
         }
-        let expires = match (cookie.max_age, cookie.expires) {
-            // One that is too far to be a time lasts as long as the jar.
-            (Some(seconds), _) => Some(
-                u64::try_from(seconds)
-                    .ok()
-                    .filter(|seconds| *seconds > 0)
-                    .map_or(Some(SystemTime::UNIX_EPOCH), |seconds| now.checked_add(Duration::from_secs(seconds))),
-            ),
-            (None, Some(date)) => Some(Some(SystemTime::from(date))),
-            (None, None) => None,
+        // Max-Age counts if there are both. One that is too far to be a time lasts as long as the jar.
+        let expires = match cookie.max_age.map(u64::try_from) {
+            Some(Ok(seconds)) if seconds > 0 => now.checked_add(Duration::from_secs(seconds)),
+            Some(_) => Some(SystemTime::UNIX_EPOCH),
+            None => cookie.expires.map(SystemTime::from),
         };
-        let is_over = matches!(expires, Some(Some(time)) if time <= now);
+        let is_over = expires.is_some_and(|time| time <= now);
         let entry = Entry {
             name: cookie.name,
             value: cookie.value,
@@ -136,7 +131,7 @@ impl Entry {
             domain,
             host_only,
             path,
-            expires: expires.flatten(),
+            expires,
             secure: cookie.secure,
             http_only: cookie.http_only,
             same_site: cookie.same_site,

@@ -181,7 +181,7 @@ impl SmallJar {
     fn get(&self, url: &Value) -> Value {
         let Some((split, host)) = SmallJar::address(url) else { return json!(null) };
         let request = if split.path.is_empty() { "/" } else { &split.path };
-        let local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let local = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
         let mut going: Vec<_> = self
             .0
             .iter()

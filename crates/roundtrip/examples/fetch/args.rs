@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
+use roundtrip::Protocols;
 use roundtrip::http::Method;
 
 pub(crate) const HELP: &str = "\
@@ -33,7 +34,8 @@ The way there
       --cacert FILE        trust the certificates in FILE (PEM), too
   -k, --insecure           trust any certificate: anybody on the way can be the server
       --unix PATH          connect to the Unix socket PATH, whatever the host
-      --http2              HTTP/2, also without TLS
+      --http2              HTTP/2 only: by agreement over TLS, unasked without
+      --http1.1            HTTP/1.1 only
 Patience
       --timeout SECONDS    most time for everything
       --connect-timeout S  most time for finding and reaching the server
@@ -70,7 +72,7 @@ pub(crate) struct Args {
     pub(crate) cacert: Option<PathBuf>,
     pub(crate) insecure: bool,
     pub(crate) unix: Option<PathBuf>,
-    pub(crate) http2: bool,
+    pub(crate) protocols: Protocols,
     pub(crate) timeout: Option<Duration>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) retries: u32,
@@ -133,7 +135,8 @@ pub(crate) fn parse() -> Parsed<Option<Args>> {
             Arg::Long("cacert") => args.cacert = Some(given.value()?.into()),
             Arg::Short('k') | Arg::Long("insecure") => args.insecure = true,
             Arg::Long("unix") => args.unix = Some(given.value()?.into()),
-            Arg::Long("http2") => args.http2 = true,
+            Arg::Long("http2") => args.protocols = Protocols::Http2,
+            Arg::Long("http1.1") => args.protocols = Protocols::Http1,
             Arg::Long("timeout") => args.timeout = Some(seconds(&mut given, "--timeout")?),
             Arg::Long("connect-timeout") => {
                 args.connect_timeout = Some(seconds(&mut given, "--connect-timeout")?);

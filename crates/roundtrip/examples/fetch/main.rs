@@ -12,7 +12,7 @@ use std::sync::Arc;
 use args::{Args, Content};
 use failure::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
-use roundtrip::http::{HeaderValue, Method, Version};
+use roundtrip::http::{HeaderValue, Method};
 use roundtrip::multipart::Form;
 use roundtrip::prelude::*;
 use roundtrip::{
@@ -62,9 +62,6 @@ async fn run(args: Args) -> Result<(), Failure> {
     } else {
         send(&client, &args).await?
     };
-    if args.http2 && response.version() != Version::HTTP_2 {
-        eprintln!("fetch: HTTP/2 was asked for, but this is {:?}", response.version());
-    }
     if args.verbose {
         report::head(&response);
     }
@@ -98,6 +95,7 @@ fn transport_config(args: &Args) -> Result<TransportConfig, Failure> {
     if let Some(path) = &args.unix {
         config.connect.dial = Dialer::Unix(path.clone());
     }
+    config.protocols = args.protocols;
     if let Some(limit) = args.connect_timeout {
         config.connect_timeout = Some(limit);
     }
@@ -110,9 +108,6 @@ async fn send<T: RoundTripper>(client: &Client<T>, args: &Args) -> Result<Respon
     let mut builder = client.request(args.method.clone().unwrap_or(default_method), &args.url);
     if let Some((user, password)) = &args.user {
         builder = builder.basic_auth(user, password);
-    }
-    if args.http2 {
-        builder = builder.version(Version::HTTP_2);
     }
     builder = with_content(builder, args);
     for (name, value) in &args.fields {

@@ -10,13 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::Tls;
 use super::prefixed::Prefixed;
 use crate::ServerEvent;
 use crate::conn::FRESH_GRACE;
 use crate::info::TlsInfo;
-use crate::stream::Stream;
+use crate::stream::{Duplex, Stream};
 use crate::tracker::{Stage, Tracked};
 
 impl Tls {
@@ -93,6 +94,12 @@ async fn within(limit: Option<Duration>, shaking: impl Future<Output = io::Resul
     timeout(limit, shaking)
         .await
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("not complete after {limit:?}"))))
+}
+
+impl Duplex for TlsStream<Prefixed<Stream>> {
+    fn beneath(&self) -> &Stream {
+        self.get_ref().0.stream()
+    }
 }
 
 /// Whether the first bytes are a method rather than a TLS record, which begins with a small number. A method that came in pieces

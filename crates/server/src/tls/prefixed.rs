@@ -32,6 +32,10 @@ impl<S: AsyncRead + Unpin> Prefixed<S> {
 }
 
 impl<S> Prefixed<S> {
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+
     pub(super) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }

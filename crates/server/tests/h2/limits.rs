@@ -1,4 +1,5 @@
-//! Time limits, by stream and by connection. Clocks are paused.
+//! Time limits, by stream and by connection. Where clocks are paused, nothing has to arrive in time: a paused clock does not wait for
+//! sockets.
 
 use std::time::Duration;
 
@@ -23,6 +24,11 @@ impl Conn {
     }
 }
 
+/// Pings that are not part of the question are not asked.
+fn unpinged() -> ServerConfig {
+    ServerConfig { h2_ping_interval: None, ..ServerConfig::default() }
+}
+
 fn took(begun: Instant, least: u64, most: u64) {
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(least) && took < Duration::from_secs(most), "{took:?}");
@@ -30,7 +36,7 @@ fn took(begun: Instant, least: u64, most: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_without_a_window_loses_its_stream_and_no_other() {
-    let host = Host::start().await;
+    let host = Host::with(unpinged()).await;
     let mut conn = host.connect_with(&NO_WINDOW).await;
     let begun = Instant::now();
     conn.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/hello"))).await;
@@ -50,7 +56,7 @@ async fn a_client_without_a_window_loses_its_stream_and_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_come_is_given_up_by_stream() {
-    let host = Host::start().await;
+    let host = Host::with(unpinged()).await;
     let mut conn = host.connect().await;
     let begun = Instant::now();
     conn.send(&Frame::new(HEADERS, END_HEADERS, 1, request("POST", "/"))).await;
@@ -74,8 +80,7 @@ async fn a_body_that_does_not_come_is_given_up_by_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_that_takes_too_long_is_reset() {
-    let host =
-        Host::with(ServerConfig { write_timeout: Some(Duration::from_secs(7)), ..ServerConfig::default() }).await;
+    let host = Host::with(ServerConfig { write_timeout: Some(Duration::from_secs(7)), ..unpinged() }).await;
     let mut conn = host.connect().await;
     let begun = Instant::now();
     conn.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/wait"))).await;
@@ -88,7 +93,7 @@ async fn a_response_that_takes_too_long_is_reset() {
 
 #[tokio::test(start_paused = true)]
 async fn silent_and_idle_connections_end() {
-    let host = Host::start().await;
+    let host = Host::with(unpinged()).await;
     for sent in [&b""[..], b"PRI * HTTP/2.0\r\n"] {
         let mut conn = host.dial().await;
         let begun = Instant::now();
@@ -129,7 +134,7 @@ async fn a_client_that_answers_no_ping_is_cut() {
     host.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn stopping_lets_a_stream_finish_and_takes_no_other() {
     let host = Host::start().await;
     let mut conn = host.connect().await;

@@ -272,7 +272,12 @@ fn part_bytes(part: &Value) -> Vec<u8> {
 
 async fn play(case: &Value) -> Seen {
     let requests = Arc::new(Mutex::new(Vec::new()));
-    let handler = Arc::new(Script { case: case["handler"].clone(), requests: Arc::clone(&requests) });
+    let active = Arc::new(watch::Sender::new(()));
+    let handler = Arc::new(Script {
+        case: case["handler"].clone(),
+        requests: Arc::clone(&requests),
+        active: Arc::clone(&active),
+    });
     known_keys(&case["handler"], &["kind", "n", "status", "headers", "body", "flush", "trailers"]);
     known_keys(&case["server"], &["max_header_bytes", "max_header_value_count"]);
     let number = |key: &str| case["server"][key].as_u64().map(|n| usize::try_from(n).unwrap());
@@ -298,7 +303,7 @@ async fn play(case: &Value) -> Seen {
         heads.iter().map(|head| usize::try_from(head.as_u64().unwrap()).unwrap()).collect()
     });
     let parse = move |bytes: &[u8], ended| Replies::parse(bytes, |n, _| heads.contains(&n), ended);
-    let (bytes, closed, waits) = converse(addr, case, &parse).await;
+    let (bytes, closed, waits) = converse(addr, case, &parse, active.subscribe(), || server.stats().bytes_read).await;
     let replies = parse(&bytes, closed);
     server.close().await;
     serving.abort();
@@ -313,6 +318,8 @@ async fn converse(
     addr: std::net::SocketAddr,
     case: &Value,
     parse: &impl Fn(&[u8], bool) -> Replies,
+    mut active: watch::Receiver<()>,
+    read: impl Fn() -> u64,
 ) -> (Vec<u8>, bool, Vec<&'static str>) {
     let stream = TcpStream::connect(addr).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -331,7 +338,7 @@ async fn converse(
         }
     });
     let mut waits = Vec::new();
-    let mut moved = Instant::now();
+    let (mut moved, mut seen) = (Instant::now(), 0);
     for part in case["send"].as_array().unwrap() {
         known_keys(part, &["b64", "repeat_b64", "times", "pause_ms", "wait", "n", "half_close"]);
         if let Some(ms) = part["pause_ms"].as_u64() {
@@ -364,10 +371,18 @@ async fn converse(
         if got.borrow().1 {
             break;
         }
-        match tokio::time::timeout_at(moved + QUIET, got.changed()).await {
-            Err(_) => break,
-            Ok(Err(_)) => break,
-            Ok(Ok(())) => moved = Instant::now(),
+        // A handler that goes on reading has not come to rest, however busy the machine is.
+        let something = async {
+            tokio::select! {
+                ended = got.changed() => ended.is_err(),
+                ended = active.changed() => ended.is_err(),
+            }
+        };
+        match tokio::time::timeout_at(moved + QUIET, something).await {
+            // Neither has a server that goes on reading.
+            Err(_) if read() != seen => (seen, moved) = (read(), Instant::now()),
+            Err(_) | Ok(true) => break,
+            Ok(false) => moved = Instant::now(),
         }
         if got.borrow_and_update().1 {
             break;
@@ -384,6 +399,8 @@ async fn converse(
 struct Script {
     case: Value,
     requests: Arc<Mutex<Vec<Value>>>,
+    /// Moves whenever a handler does something.
+    active: Arc<watch::Sender<()>>,
 }
 
 impl Script {
@@ -438,7 +455,11 @@ impl Script {
             "early" => {
                 let (mut sender, answer) = Body::channel(1);
                 sender.send("early").await.unwrap();
-                let this = Script { case: self.case.clone(), requests: Arc::clone(&self.requests) };
+                let this = Script {
+                    case: self.case.clone(),
+                    requests: Arc::clone(&self.requests),
+                    active: Arc::clone(&self.active),
+                };
                 tokio::spawn(async move {
                     // Whatever becomes of the body, the answer was given.
                     let _ = this.read_all(noted, body).await;
@@ -570,6 +591,7 @@ impl Script {
     }
 
     fn read(&self, noted: usize, state: &str, bytes: &[u8], trailers: Option<&HeaderMap>) {
+        self.active.send_modify(|()| {});
         let request = &mut self.requests.lock().unwrap()[noted];
         request["body_state"] = json!(state);
         request["body_read"] = json!(bytes.len());

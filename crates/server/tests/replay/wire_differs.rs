@@ -138,6 +138,11 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             half_closes,
             as_go && result.closed && result.replies.last().is_some_and(|reply| reply.header("connection") == "close"),
         ),
+        (
+            "closed_untold",
+            kind == "ignore" && first.values("transfer-encoding").join(",").contains("chunked"),
+            as_go && result.closed && result.replies.last().is_some_and(|reply| reply.header("connection").is_empty()),
+        ),
         ("space_before_chunk_extension", body.contains(" ;"), served("eof")),
         (
             "space_before_trailer_colon",

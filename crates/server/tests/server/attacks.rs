@@ -290,6 +290,27 @@ async fn smuggling_gets_nowhere() {
 }
 
 #[tokio::test]
+async fn a_later_request_that_is_refused_is_told_so() {
+    let running = start(echo).await;
+    for bad in [
+        "GET /x HTTP/1.1\nHost: h\r\n\r\n",
+        "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "GET /x HTTP/1.1\r\n\r\n",
+        "nonsense\r\n\r\n",
+    ] {
+        let mut stream = running.connect().await;
+        stream
+            .write_all(format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi{bad}").as_bytes())
+            .await
+            .unwrap();
+        let got = read_to_end(&mut stream).await;
+        let (first, second) = got.split_once("POST / [hi]").unwrap();
+        assert!(first.starts_with("HTTP/1.1 200 ") && second.starts_with("HTTP/1.1 400 "), "{bad:?}: {got}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_handler_does_not_learn_of_a_length_and_its_target_beats_host() {
     let running = start(|req: Request| async move {
         format!("{:?} {:?}", req.headers().get("content-length"), req.headers().get("host").unwrap())

@@ -5,6 +5,7 @@
 mod ask;
 mod attacks;
 mod control;
+mod idle;
 mod load;
 
 use std::net::SocketAddr;
@@ -95,6 +96,31 @@ async fn a_connection_carries_request_after_request() {
     let stats = running.server.stats();
     assert_eq!((stats.accepted, stats.open, stats.requests), (1, 1, 3));
     drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn large_bodies_go_through_both_ways_unchanged() {
+    let running = start(|req: Request| async move { req.into_body() }).await;
+    let sent: Vec<u8> = (0..5_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let stream = running.connect().await;
+    let (mut reading, mut writing) = stream.into_split();
+    let upload = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", sent.len());
+            writing.write_all(head.as_bytes()).await.unwrap();
+            writing.write_all(&sent).await.unwrap();
+            writing
+        }
+    });
+    let mut got = Vec::new();
+    reading.read_to_end(&mut got).await.unwrap();
+    drop(upload.await.unwrap());
+    let head = got.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    assert!(got[..head].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(got[head..] == sent[..], "{} bytes came back", got.len() - head);
     running.stop().await;
 }
 
