@@ -485,7 +485,7 @@ impl Shared {
                 let mut lease = self.lease(Taken { slot, conn, idle: None, reused: true }, None);
                 if lease.conn_mut().arm() {
                     // A false alarm. It goes back as it came.
-                    lease.lay_down();
+                    lease.lay_down(now());
                 } else {
                     lease.fate = CloseReason::ClosedByPeer;
                 }
@@ -797,15 +797,17 @@ impl Lease {
         let conn = self.conn_mut();
         debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
         conn.terms.served += 1;
+        // It is idle from before the last look at it: what comes after that look must not count as having been seen.
+        let since = now();
         if conn.arm() {
-            self.lay_down();
+            self.lay_down(since);
         } else {
             self.fate = CloseReason::ClosedByPeer;
         }
     }
 
-    /// Puts an armed connection into the pool.
-    fn lay_down(mut self) {
+    /// Puts a connection into the pool that was armed at `since` or later.
+    fn lay_down(mut self, since: Instant) {
         let Some(mut conn) = self.conn.take() else { return };
         let buffer = conn.rest();
         let shared = Arc::clone(&self.shared);
@@ -820,13 +822,13 @@ impl Lease {
             drop(locked);
             self.conn = Some(conn);
             if self.conn_mut().arm() {
-                return self.lay_down();
+                return self.lay_down(since);
             }
             self.fate = CloseReason::ClosedByPeer;
             return;
         }
         let terms = conn.terms;
-        locked.pool.put(self.slot, Pooled::One(conn), terms, now(), &mut fx);
+        locked.pool.put(self.slot, Pooled::One(conn), terms, since, &mut fx);
         let start = locked.sweeper_to_start();
         drop(locked);
         shared.carry_out(fx);
