@@ -96,11 +96,6 @@ pub(crate) enum Checkout {
     Refused(Refused),
 }
 
-/// A connection that lay idle for longer is looked at closely before it is used: one system call, against a request that is sent in vain
-/// or answered by bytes that came meanwhile. What comes within this time cannot be told from an answer that is on its way anyway; and
-/// a client that sends one request after the other is not slowed down.
-const HOT: Duration = Duration::from_micros(20);
-
 /// Spare buffers to keep; beyond it they are freed.
 const SPARE_BUFFERS: usize = 32;
 
@@ -132,9 +127,8 @@ impl Shared {
     // ---- for requests
 
     /// A place in a connection that others use, an idle connection to `key` that still looks usable, or a place in the queue. Those that
-    /// turn out to be dead are closed on the way. A request for which much depends on it, since it cannot be sent again, has the
-    /// connection looked at `closely`.
-    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool, closely: bool) -> Checkout {
+    /// turn out to be dead are closed on the way.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool) -> Checkout {
         let mut fx = Fx::default();
         let mut locked = self.lock();
         if reuse
@@ -167,8 +161,7 @@ impl Shared {
                     drop(locked);
                     self.carry_out(std::mem::take(&mut fx));
                     let mut lease = self.lease(Taken { slot, conn, idle, reused }, buffer);
-                    let closely = closely || lease.idle.is_some_and(|idle| idle.is_longer_than(HOT));
-                    if lease.conn_mut().is_usable(closely) {
+                    if lease.conn_mut().is_usable() {
                         return Checkout::Got(Got::Conn(lease));
                     }
                     lease.fate = CloseReason::ClosedByPeer;
@@ -485,7 +478,7 @@ impl Shared {
                 let mut lease = self.lease(Taken { slot, conn, idle: None, reused: true }, None);
                 if lease.conn_mut().arm() {
                     // A false alarm. It goes back as it came.
-                    lease.lay_down(now());
+                    lease.lay_down();
                 } else {
                     lease.fate = CloseReason::ClosedByPeer;
                 }
@@ -797,17 +790,15 @@ impl Lease {
         let conn = self.conn_mut();
         debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
         conn.terms.served += 1;
-        // It is idle from before the last look at it: what comes after that look must not count as having been seen.
-        let since = now();
         if conn.arm() {
-            self.lay_down(since);
+            self.lay_down();
         } else {
             self.fate = CloseReason::ClosedByPeer;
         }
     }
 
-    /// Puts a connection into the pool that was armed at `since` or later.
-    fn lay_down(mut self, since: Instant) {
+    /// Puts an armed connection into the pool.
+    fn lay_down(mut self) {
         let Some(mut conn) = self.conn.take() else { return };
         let buffer = conn.rest();
         let shared = Arc::clone(&self.shared);
@@ -822,13 +813,13 @@ impl Lease {
             drop(locked);
             self.conn = Some(conn);
             if self.conn_mut().arm() {
-                return self.lay_down(since);
+                return self.lay_down();
             }
             self.fate = CloseReason::ClosedByPeer;
             return;
         }
         let terms = conn.terms;
-        locked.pool.put(self.slot, Pooled::One(conn), terms, since, &mut fx);
+        locked.pool.put(self.slot, Pooled::One(conn), terms, now(), &mut fx);
         let start = locked.sweeper_to_start();
         drop(locked);
         shared.carry_out(fx);
