@@ -22,6 +22,10 @@ lint:
 h1-cost *ARGS:
     cargo run --profile bench -p roundtrip-bench --example h1_instructions -- {{ARGS}}
 
+# What a request costs on the server, and an idle connection, beside bare hyper. Counting instructions needs valgrind.
+server-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --example server_cost -- {{ARGS}}
+
 # Routers side by side: time with criterion, and instructions of a lookup, which needs valgrind.
 routers *ARGS:
     cargo bench -p roundtrip-bench --bench router -- {{ARGS}}
@@ -32,3 +36,11 @@ router-ratios *ARGS:
 
 router-instructions *ARGS:
     cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}
+
+# What a request costs our clients and their peers. Counting instructions needs valgrind.
+client-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example client_cost -- {{ARGS}}
+
+# A large download and a burst to many hosts, beside reqwest.
+client-bulk *ARGS:
+    cargo run --release -p roundtrip-bench --features peers --example client_bulk -- {{ARGS}}

@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::Sub;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Counts calls and bytes, and leaves the work to the system's allocator.
 #[derive(Debug)]
@@ -57,36 +57,55 @@ impl Sub for Allocated {
     }
 }
 
+/// Bytes that are allocated and not freed, over all threads.
+static LIVE: AtomicI64 = AtomicI64::new(0);
+
+/// How many bytes are allocated and not freed now, by all threads of the process.
+#[must_use]
+pub fn live_bytes() -> i64 {
+    LIVE.load(Ordering::Relaxed)
+}
+
+/// Counts a change of what is allocated; a size beyond `i64` cannot be allocated.
+fn change(freed: usize, taken: usize) {
+    let [freed, taken] = [freed, taken].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    LIVE.fetch_add(taken.wrapping_sub(freed), Ordering::Relaxed);
+}
+
 fn count(bytes: usize) {
     let side = SIDE.get() as usize;
     ALLOCATIONS[side].fetch_add(1, Ordering::Relaxed);
     BYTES[side].fetch_add(bytes as u64, Ordering::Relaxed);
 }
 
-// A global allocator cannot be written without unsafe code; this one adds nothing to the system's but two counters.
+// A global allocator cannot be written without unsafe code; this one adds nothing to the system's but counters.
 #[allow(unsafe_code)]
 // SAFETY: every method hands its arguments, unchanged, to the system's allocator, whose contract is the same; counting neither
 // allocates nor panics nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        change(0, layout.size());
         // SAFETY: the caller's promises are the ones that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        change(0, layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         count(new_size);
+        change(layout.size(), new_size);
         // SAFETY: as above; `at` came from `System`, since all memory does.
         unsafe { System.realloc(at, layout, new_size) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        change(layout.size(), 0);
         // SAFETY: as above; `at` came from `System`, since all memory does.
         unsafe { System.dealloc(at, layout) }
     }

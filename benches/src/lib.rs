@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod routes;
+pub mod stress;
 
 #[cfg(test)]
 #[global_allocator]

@@ -1,10 +1,12 @@
 //! The clients that are compared. Each makes the same request in the way its own documentation shows.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use roundtrip_client::Client;
+use roundtrip_client::{Client, ClientConfig, Jar, MemoryJar};
 use roundtrip_transport::{RoundTripper, Transport};
 use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
@@ -15,27 +17,29 @@ pub(crate) struct Contestant {
     kind: Kind,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
-    /// Makes a client; each call of that is one request.
-    Async(fn(&str) -> Connecting),
-    /// Does so many requests.
+    /// Sends so many requests in so many tasks.
+    Async(fn(String, u64, u64) -> Running),
+    /// Sends so many requests.
     #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers block"))]
     Blocking(fn(&str, u64) -> Result<(), String>),
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Send, String>> + std::marker::Send>>;
-type Send = Arc<dyn Fn() -> Sending + std::marker::Send + Sync>;
-type Sending = Pin<Box<dyn Future<Output = Result<usize, String>> + std::marker::Send>>;
+/// All requests of a measurement: one box for all of them, so that each is counted as it is.
+type Running = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// The length of the body that everybody has to get.
 const BODY: usize = 19;
 
 pub(crate) fn all() -> Vec<Contestant> {
     let ours = [
-        Contestant { name: "socket", kind: Kind::Async(socket) },
-        Contestant { name: "hyper", kind: Kind::Async(hyper) },
-        Contestant { name: "transport", kind: Kind::Async(transport) },
-        Contestant { name: "client", kind: Kind::Async(client) },
+        Contestant { name: "socket", kind: Kind::Async(|addr, n, tasks| Box::pin(socket(addr, n, tasks))) },
+        Contestant { name: "hyper", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper(addr, n, tasks))) },
+        Contestant { name: "transport", kind: Kind::Async(|addr, n, tasks| Box::pin(transport(addr, n, tasks))) },
+        Contestant { name: "client", kind: Kind::Async(|addr, n, tasks| Box::pin(client(addr, n, tasks))) },
+        Contestant { name: "client-session", kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))) },
+        Contestant { name: "client-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
     ];
     ours.into_iter().chain(peers::all()).collect()
 }
@@ -52,151 +56,175 @@ impl Contestant {
     pub(crate) fn run(&self, addr: &str, requests: u64) -> Result<(), String> {
         match self.kind {
             Kind::Blocking(run) => run(addr, requests),
-            Kind::Async(connect) => {
+            Kind::Async(run) => {
                 let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-                sequence(&runtime, connect, addr, requests)
+                runtime.block_on(run(addr.to_owned(), requests, 1))
             }
         }
     }
 
     /// One request after the other, from the main task of a runtime of two workers.
     pub(crate) fn run_from_main(&self, addr: &str, requests: u64) -> Result<bool, String> {
-        let Kind::Async(connect) = self.kind else { return Ok(false) };
-        sequence(&two_workers()?, connect, addr, requests).map(|()| true)
+        let Kind::Async(run) = self.kind else { return Ok(false) };
+        two_workers()?.block_on(run(addr.to_owned(), requests, 1)).map(|()| true)
     }
 
     /// Many requests at once, by tasks of a runtime of two workers.
     pub(crate) fn run_many(&self, addr: &str, requests: u64, tasks: u64) -> Result<bool, String> {
-        let Kind::Async(connect) = self.kind else { return Ok(false) };
-        if matches!(self.name, "hyper" | "socket") {
-            // They have one connection; each task has its own.
-            return two_workers()?.block_on(async {
-                let mut running = Vec::new();
-                for _ in 0..tasks {
-                    running.push(tokio::spawn(repeat(connect(addr).await?, requests / tasks)));
-                }
-                join(running).await
-            });
-        }
-        two_workers()?.block_on(async {
-            let send = connect(addr).await?;
-            join((0..tasks).map(|_| tokio::spawn(repeat(Arc::clone(&send), requests / tasks))).collect()).await
-        })
+        let Kind::Async(run) = self.kind else { return Ok(false) };
+        two_workers()?.block_on(run(addr.to_owned(), requests, tasks)).map(|()| true)
     }
 }
 
-async fn repeat(send: Send, requests: u64) -> Result<(), String> {
-    for _ in 0..requests {
-        check(send().await?)?;
+/// Has `tasks` tasks send their part of the requests; a single one does it where it is.
+async fn drive<F>(requests: u64, tasks: u64, send: impl Fn(u64) -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
+    if tasks == 1 {
+        return send(requests).await;
     }
-    Ok(())
-}
-
-async fn join(running: Vec<tokio::task::JoinHandle<Result<(), String>>>) -> Result<bool, String> {
+    let running: Vec<_> = (0..tasks).map(|_| tokio::spawn(send(requests / tasks))).collect();
     for task in running {
         task.await.map_err(|error| error.to_string())??;
     }
-    Ok(true)
+    Ok(())
 }
 
 fn two_workers() -> Result<Runtime, String> {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| error.to_string())
 }
 
-fn sequence(runtime: &Runtime, connect: fn(&str) -> Connecting, addr: &str, requests: u64) -> Result<(), String> {
-    runtime.block_on(async {
-        let send = connect(addr).await?;
-        for _ in 0..requests {
-            check(send().await?)?;
-        }
-        Ok(())
-    })
-}
-
 fn check(length: usize) -> Result<(), String> {
     if length == BODY { Ok(()) } else { Err(format!("the body has {length} bytes instead of {BODY}")) }
 }
 
-/// A loop around a socket: what the runtime and the system cost.
-fn socket(addr: &str) -> Connecting {
+/// What went wrong, in words.
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn connect(addr: &str) -> Result<tokio::net::TcpStream, String> {
+    let stream = tokio::net::TcpStream::connect(addr).await.map_err(said)?;
+    stream.set_nodelay(true).map_err(said)?;
+    Ok(stream)
+}
+
+/// A loop around a socket: what the runtime and the system cost. A connection for each task.
+async fn socket(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    let addr = addr.to_owned();
-    Box::pin(async move {
-        let stream = tokio::net::TcpStream::connect(&addr).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let request = format!("GET / HTTP/1.1\r\nhost: {addr}\r\n\r\n");
-        let shared = Arc::new(tokio::sync::Mutex::new((stream, request, [0; 4096])));
-        Ok(Arc::new(move || {
-            let shared = Arc::clone(&shared);
-            Box::pin(async move {
-                let (stream, request, buf) = &mut *shared.lock().await;
-                stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
-                let count = stream.read(buf).await.map_err(|error| error.to_string())?;
+    drive(requests, tasks, |requests| {
+        let addr = addr.clone();
+        async move {
+            let mut stream = connect(&addr).await?;
+            let request = format!("GET / HTTP/1.1\r\nhost: {addr}\r\n\r\n");
+            let mut buf = [0; 4096];
+            for _ in 0..requests {
+                stream.write_all(request.as_bytes()).await.map_err(said)?;
+                let count = stream.read(&mut buf).await.map_err(said)?;
                 let end = buf[..count].windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(count);
-                Ok(count - end - 4)
-            }) as Sending
-        }) as Send)
+                check(count - end - 4)?;
+            }
+            Ok(())
+        }
     })
+    .await
 }
 
-/// hyper's connection, driven by a task as its documentation shows.
-fn hyper(addr: &str) -> Connecting {
+/// hyper's connection, driven by a task as its documentation shows. A connection for each task.
+async fn hyper(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
     use http_body_util::BodyExt as _;
 
-    let addr = addr.to_owned();
-    Box::pin(async move {
-        let stream = tokio::net::TcpStream::connect(&addr).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let io = tokio_io::TokioIo::new(stream);
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|error| error.to_string())?;
-        tokio::spawn(connection);
-        let sender = Arc::new(tokio::sync::Mutex::new(sender));
-        Ok(Arc::new(move || {
-            let (sender, addr) = (Arc::clone(&sender), addr.clone());
-            Box::pin(async move {
-                let request = http::Request::get("/").header("host", addr);
-                let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
-                let request = request.map_err(|error| error.to_string())?;
-                let sender = &mut *sender.lock().await;
-                sender.ready().await.map_err(|error| error.to_string())?;
-                let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-                let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
-                Ok(body.to_bytes().len())
-            }) as Sending
-        }) as Send)
+    drive(requests, tasks, |requests| {
+        let addr = addr.clone();
+        async move {
+            let io = tokio_io::TokioIo::new(connect(&addr).await?);
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(said)?;
+            tokio::spawn(connection);
+            for _ in 0..requests {
+                let request = http::Request::get("/").header("host", &addr);
+                let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).map_err(said)?;
+                sender.ready().await.map_err(said)?;
+                let response = sender.send_request(request).await.map_err(said)?;
+                check(response.into_body().collect().await.map_err(said)?.to_bytes().len())?;
+            }
+            Ok(())
+        }
     })
+    .await
 }
 
-fn transport(addr: &str) -> Connecting {
-    let uri: http::Uri = format!("http://{addr}/").parse().expect("an address makes a URI");
-    Box::pin(async move {
-        let transport = Transport::new();
-        Ok(Arc::new(move || {
-            let (transport, uri) = (transport.clone(), uri.clone());
-            Box::pin(async move {
-                let request = http::Request::get(uri).body(Body::empty()).map_err(|error| error.to_string())?;
-                let response = transport.round_trip(request).await.map_err(|error| error.to_string())?;
-                Ok(response.bytes().await.map_err(|error| error.to_string())?.len())
-            }) as Sending
-        }) as Send)
+async fn transport(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let transport = Transport::new();
+    let uri: http::Uri = format!("http://{addr}/").parse().map_err(said)?;
+    drive(requests, tasks, |requests| {
+        let (transport, uri) = (transport.clone(), uri.clone());
+        async move {
+            for _ in 0..requests {
+                let request = http::Request::get(uri.clone()).body(Body::empty()).map_err(said)?;
+                let response = transport.round_trip(request).await.map_err(said)?;
+                check(response.bytes().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
     })
+    .await
 }
 
 /// From the text of a URL to the text of the body.
-fn client(addr: &str) -> Connecting {
-    let url: Arc<str> = format!("http://{addr}/").into();
-    Box::pin(async move {
-        let client = Client::new();
-        Ok(Arc::new(move || {
-            let (client, url) = (client.clone(), Arc::clone(&url));
-            Box::pin(async move {
-                let response = client.get(&*url).await.map_err(|error| error.to_string())?;
-                Ok(response.text().await.map_err(|error| error.to_string())?.len())
-            }) as Sending
-        }) as Send)
+async fn client(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let client = Client::new();
+    drive(requests, tasks, |requests| {
+        let (client, url) = (client.clone(), format!("http://{addr}/"));
+        async move {
+            for _ in 0..requests {
+                let response = client.get(&url).await.map_err(said)?;
+                check(response.text().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
     })
+    .await
+}
+
+/// The same with cookies and a limit on time.
+async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let jar: Option<Arc<dyn Jar>> = Some(Arc::new(MemoryJar::new()));
+    let config = ClientConfig { jar, timeout: Some(Duration::from_secs(30)), ..ClientConfig::default() };
+    let client = Client::with_config(Transport::new(), config);
+    drive(requests, tasks, |requests| {
+        let (client, url) = (client.clone(), format!("http://{addr}/"));
+        async move {
+            for _ in 0..requests {
+                let response = client.get(&url).await.map_err(said)?;
+                check(response.text().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// A POST of a small JSON document.
+async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+    let client = Client::new();
+    drive(requests, tasks, |requests| {
+        let (client, url) = (client.clone(), format!("http://{addr}/"));
+        async move {
+            for _ in 0..requests {
+                let response = client.post(&url).json(&document()).await.map_err(said)?;
+                check(response.text().await.map_err(said)?.len())?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// What is posted.
+fn document() -> BTreeMap<&'static str, u32> {
+    BTreeMap::from([("x", 1), ("y", 2)])
 }
 
 /// tokio's streams as hyper wants them.
@@ -263,58 +291,96 @@ mod peers {
 
 #[cfg(feature = "peers")]
 mod peers {
-    use super::*;
+    use super::{Contestant, Duration, Kind, check, document, drive, said};
 
     pub(super) fn all() -> Vec<Contestant> {
         vec![
-            Contestant { name: "hyper-util", kind: Kind::Async(hyper_util) },
-            Contestant { name: "reqwest", kind: Kind::Async(reqwest) },
+            Contestant { name: "hyper-util", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper_util(addr, n, tasks))) },
+            Contestant { name: "reqwest", kind: Kind::Async(|addr, n, tasks| Box::pin(reqwest(addr, n, tasks))) },
+            Contestant {
+                name: "reqwest-session",
+                kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))),
+            },
+            Contestant { name: "reqwest-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
             Contestant { name: "ureq", kind: Kind::Blocking(ureq) },
         ]
     }
 
-    fn hyper_util(addr: &str) -> Connecting {
+    async fn hyper_util(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
         use http_body_util::BodyExt as _;
         use hyper_util::client::legacy::Client;
         use hyper_util::client::legacy::connect::HttpConnector;
         use hyper_util::rt::TokioExecutor;
 
-        let uri: http::Uri = format!("http://{addr}/").parse().expect("an address makes a URI");
-        Box::pin(async move {
-            let mut connector = HttpConnector::new();
-            connector.set_nodelay(true);
-            let client: Client<_, http_body_util::Empty<bytes::Bytes>> =
-                Client::builder(TokioExecutor::new()).build(connector);
-            Ok(Arc::new(move || {
-                let (client, uri) = (client.clone(), uri.clone());
-                Box::pin(async move {
-                    let response = client.get(uri).await.map_err(|error| error.to_string())?;
-                    let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
-                    Ok(body.to_bytes().len())
-                }) as Sending
-            }) as Send)
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client: Client<_, http_body_util::Empty<bytes::Bytes>> =
+            Client::builder(TokioExecutor::new()).build(connector);
+        let uri: http::Uri = format!("http://{addr}/").parse().map_err(said)?;
+        drive(requests, tasks, |requests| {
+            let (client, uri) = (client.clone(), uri.clone());
+            async move {
+                for _ in 0..requests {
+                    let response = client.get(uri.clone()).await.map_err(said)?;
+                    check(response.into_body().collect().await.map_err(said)?.to_bytes().len())?;
+                }
+                Ok(())
+            }
         })
+        .await
     }
 
-    fn reqwest(addr: &str) -> Connecting {
-        let url: Arc<str> = format!("http://{addr}/").into();
-        Box::pin(async move {
-            let client = reqwest::Client::new();
-            Ok(Arc::new(move || {
-                let (client, url) = (client.clone(), Arc::clone(&url));
-                Box::pin(async move {
-                    let response = client.get(&*url).send().await.map_err(|error| error.to_string())?;
-                    Ok(response.text().await.map_err(|error| error.to_string())?.len())
-                }) as Sending
-            }) as Send)
+    async fn reqwest(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+        let client = reqwest::Client::new();
+        drive(requests, tasks, |requests| {
+            let (client, url) = (client.clone(), format!("http://{addr}/"));
+            async move {
+                for _ in 0..requests {
+                    let response = client.get(&url).send().await.map_err(said)?;
+                    check(response.text().await.map_err(said)?.len())?;
+                }
+                Ok(())
+            }
         })
+        .await
+    }
+
+    async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+        let client = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(30)).build();
+        let client = client.map_err(said)?;
+        drive(requests, tasks, |requests| {
+            let (client, url) = (client.clone(), format!("http://{addr}/"));
+            async move {
+                for _ in 0..requests {
+                    let response = client.get(&url).send().await.map_err(said)?;
+                    check(response.text().await.map_err(said)?.len())?;
+                }
+                Ok(())
+            }
+        })
+        .await
+    }
+
+    async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
+        let client = reqwest::Client::new();
+        drive(requests, tasks, |requests| {
+            let (client, url) = (client.clone(), format!("http://{addr}/"));
+            async move {
+                for _ in 0..requests {
+                    let response = client.post(&url).json(&document()).send().await.map_err(said)?;
+                    check(response.text().await.map_err(said)?.len())?;
+                }
+                Ok(())
+            }
+        })
+        .await
     }
 
     fn ureq(addr: &str, requests: u64) -> Result<(), String> {
         let (agent, url) = (ureq::Agent::new_with_defaults(), format!("http://{addr}/"));
         for _ in 0..requests {
-            let mut response = agent.get(&url).call().map_err(|error| error.to_string())?;
-            check(response.body_mut().read_to_string().map_err(|error| error.to_string())?.len())?;
+            let mut response = agent.get(&url).call().map_err(said)?;
+            check(response.body_mut().read_to_string().map_err(said)?.len())?;
         }
         Ok(())
     }

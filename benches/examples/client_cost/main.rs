@@ -20,7 +20,7 @@ client_cost: what a keep-alive GET of a small body costs, in instructions, alloc
 The server is a thread that knows no HTTP: it answers each read with the same bytes. Instructions are those of the client's own
 process under `valgrind --tool=callgrind`, (those of 2n requests - those of n) / n, user space only. Times are medians of rounds that
 take turns, given as ratios to bare hyper: `here` with the client on the runtime's own thread, `main` awaited from the main task of a
-runtime of two workers, `32` with 32 requests at once there.
+runtime of two workers, `2`, `8` and `32` with so many tasks at once there, which share our pool and its one lock.
 
   cargo run --profile bench -p roundtrip-bench --features peers --example client_cost
 
@@ -106,10 +106,8 @@ fn run(args: &Args) -> Result<(), String> {
         let instructions = instructions.map_or_else(|| "-".into(), |count| format!("{count:.0}"));
         let times: Vec<String> =
             times.iter().map(|time| time.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"))).collect();
-        print(&format!(
-            "{:<20} {instructions:>12} {allocations:>8.1} {bytes:>8.0}   {:>6} {:>6} {:>6}",
-            contestant.name, times[0], times[1], times[2]
-        ));
+        let times: String = times.iter().map(|time| format!(" {time:>6}")).collect();
+        print(&format!("{:<20} {instructions:>12} {allocations:>8.1} {bytes:>8.0}  {times}", contestant.name));
     }
     Ok(())
 }
@@ -147,15 +145,15 @@ fn allocations(contestant: &Contestant, addr: &str) -> Result<(f64, f64), String
     Ok((float(each.count) / float(FEW), float(each.bytes) / float(FEW)))
 }
 
-/// For each client the three ratios to bare hyper, each the median over the rounds of the ratio in that round.
-fn measure_times(chosen: &[Contestant], addr: &str, rounds: usize) -> Result<Vec<[Option<f64>; 3]>, String> {
+/// For each client the ratios to bare hyper, each the median over the rounds of the ratio in that round.
+fn measure_times(chosen: &[Contestant], addr: &str, rounds: usize) -> Result<Vec<[Option<f64>; WAYS.len()]>, String> {
     let hyper = clients::find("hyper")?;
-    let mut ratios = vec![[const { Vec::new() }; 3]; chosen.len()];
+    let mut ratios = vec![[const { Vec::new() }; WAYS.len()]; chosen.len()];
     for _ in 0..rounds {
-        for way in 0..3 {
+        for (way, tasks) in WAYS.into_iter().enumerate() {
             for (contestant, ratios) in chosen.iter().zip(&mut ratios) {
                 // Side by side with its measure, so that both meet the same neighbours.
-                let (Some(base), Some(time)) = (timed(&hyper, way, addr)?, timed(contestant, way, addr)?) else {
+                let (Some(base), Some(time)) = (timed(&hyper, tasks, addr)?, timed(contestant, tasks, addr)?) else {
                     continue;
                 };
                 ratios[way].push(time.as_secs_f64() / base.as_secs_f64());
@@ -165,13 +163,16 @@ fn measure_times(chosen: &[Contestant], addr: &str, rounds: usize) -> Result<Vec
     Ok(ratios.into_iter().map(|ways| ways.map(median)).collect())
 }
 
-fn timed(contestant: &Contestant, way: usize, addr: &str) -> Result<Option<Duration>, String> {
-    const REQUESTS: u64 = 1000;
+/// How the requests of a measurement are sent: on the runtime's own thread (0), from the main task (1), or by so many tasks.
+const WAYS: [u64; 5] = [0, 1, 2, 8, 32];
+
+fn timed(contestant: &Contestant, way: u64, addr: &str) -> Result<Option<Duration>, String> {
+    const REQUESTS: u64 = 2048;
     let started = Instant::now();
     let done = match way {
         0 => contestant.run(addr, REQUESTS).map(|()| true),
         1 => contestant.run_from_main(addr, REQUESTS),
-        _ => contestant.run_many(addr, REQUESTS, 32),
+        tasks => contestant.run_many(addr, REQUESTS, tasks),
     }?;
     Ok(done.then(|| started.elapsed()))
 }

@@ -53,6 +53,7 @@ impl Way {
 /// All cases, in the order of the tables.
 pub(crate) fn all() -> Vec<Case> {
     vec![
+        response("parse/response_3_lower", LOWER_CASE_RESPONSE, false),
         response("parse/response_6", SMALL_RESPONSE, false),
         response("parse/response_6_reused_map", SMALL_RESPONSE, true),
         request("parse/request_20", BROWSER_REQUEST),
@@ -79,6 +80,12 @@ const SMALL_RESPONSE: &str = "HTTP/1.1 200 OK\r\n\
     Server: roundtrip\r\n\
     Cache-Control: no-cache\r\n\
     Vary: accept-encoding\r\n\r\n";
+
+/// What hyper and our own server send when a handler sets next to nothing: names in lower case.
+const LOWER_CASE_RESPONSE: &str = "HTTP/1.1 200 OK\r\n\
+    content-type: text/plain; charset=utf-8\r\n\
+    content-length: 19\r\n\
+    date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\n";
 
 /// What a browser sends for a page, with two fields that no table knows.
 const BROWSER_REQUEST: &str = "GET /index.html?x=1 HTTP/1.1\r\n\

@@ -5,41 +5,62 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{Entry, USER_AGENT};
+use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_transport::Transport;
 use roundtrip_types::{Error, Request, Response, Result, RoundTripper};
+use tokio::time::Instant;
+use tower_layer::Layer;
 
+use crate::cookies::Jar;
 use crate::deadline;
+use crate::exchange::{self, Call};
+use crate::layer::{RoundTripService, ServiceRoundTripper};
+use crate::redirect::RedirectPolicy;
 use crate::request::{IntoUrl, RequestBuilder, RequestFuture};
 
 /// The settings of a [`Client`]: a plain struct to fill in. End a literal with `..ClientConfig::default()`: later versions add
 /// fields.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// How long a whole exchange may take, from the call until the last byte of the response's body has been read.
+    /// How long a whole exchange may take, from the call until the last byte of the response's body has been read. The error says
+    /// how far it had come, as [`Phase`](roundtrip_types::Phase).
     ///
     /// Default `None`, as Go's `Client.Timeout`: no limit of the client's own. Set one for every server that is not yours. A
     /// request can have [its own](RequestBuilder::timeout).
     pub timeout: Option<Duration>,
 
     /// Fields sent with every request that does not have them itself. Default: `User-Agent: roundtrip/VERSION`, as Go sends
-    /// one too.
+    /// one too. Secrets among them stay behind when a redirect leaves the first host.
     pub headers: HeaderMap,
+
+    /// Which redirects are followed. Default: up to nine, as Go's `Client.CheckRedirect`. A request can have
+    /// [its own](RequestBuilder::redirects).
+    pub redirects: RedirectPolicy,
+
+    /// Where cookies are kept. Default `None`, as Go's `Client.Jar`: `Set-Cookie` is left to the caller. Use
+    /// [`MemoryJar`](crate::MemoryJar) for a session.
+    pub jar: Option<Arc<dyn Jar>>,
+
+    /// How many bytes a response's body may have; reading more fails with kind `TooLarge`. Default `None`: no limit, as in Go.
+    /// Set one where bodies are read into memory and the server is not yours. A request can have
+    /// [its own](RequestBuilder::max_body).
+    pub max_body: Option<usize>,
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("roundtrip/", env!("CARGO_PKG_VERSION"))));
-        ClientConfig { timeout: None, headers }
+        ClientConfig { timeout: None, headers, redirects: RedirectPolicy::default(), jar: None, max_body: None }
     }
 }
 
 /// Sends requests: Go's `http.Client`.
 ///
 /// **Shape**: cheap to clone; clones share the transport and so its connections. Make one and keep it: a new client starts
-/// without a single open connection. Redirects are not followed yet: a 3xx is returned as it is.
+/// without a single open connection. Redirects are followed, see [`RedirectPolicy`]; cookies are kept if it has a
+/// [jar](ClientConfig::jar); user name and password of a URL become an `Authorization` field, and appear nowhere else.
 ///
 /// # Examples
 /// See the [crate's documentation](crate).
@@ -47,9 +68,9 @@ pub struct Client<T = Transport> {
     inner: Arc<Inner<T>>,
 }
 
-struct Inner<T> {
-    transport: T,
-    config: ClientConfig,
+pub(crate) struct Inner<T> {
+    pub(crate) transport: T,
+    pub(crate) config: ClientConfig,
 }
 
 impl<T> Clone for Client<T> {
@@ -85,10 +106,34 @@ impl<T: RoundTripper> Client<T> {
         Client { inner: Arc::new(Inner { transport, config }) }
     }
 
+    /// The same client with a tower layer around its transport: the layer sees every request, those after redirects included.
+    ///
+    /// Layers that are added later are further out. The service that the layer makes must be `Clone` and `Sync`; each request
+    /// uses a clone.
+    ///
+    /// ```
+    /// use roundtrip_client::{Client, RetryLayer};
+    ///
+    /// let client = Client::new().layer(RetryLayer::default());
+    /// ```
+    #[must_use]
+    pub fn layer<L: Layer<RoundTripService<T>>>(&self, layer: L) -> Client<ServiceRoundTripper<L::Service>>
+    where
+        T: Clone,
+        ServiceRoundTripper<L::Service>: RoundTripper,
+    {
+        let service = layer.layer(RoundTripService::new(self.inner.transport.clone()));
+        Client::with_config(ServiceRoundTripper::new(service), self.inner.config.clone())
+    }
+
     /// What sends the requests.
     #[must_use]
     pub fn transport(&self) -> &T {
         &self.inner.transport
+    }
+
+    pub(crate) fn inner(&self) -> &Inner<T> {
+        &self.inner
     }
 
     /// The settings.
@@ -135,22 +180,26 @@ impl<T: RoundTripper> Client<T> {
     /// Sends a request that is already built: Go's `Client.Do`.
     ///
     /// # Errors
-    /// Whatever keeps the response's head from arriving; any status is a success. One line, see
+    /// Whatever keeps the response's head from arriving, and redirects that cannot be followed; any status is a success. One
+    /// line, see
     /// [`Error`](roundtrip_types::Error).
     ///
     /// # Cancel safety
     /// Dropping the future abandons the request; its connection is closed, others are not touched. Dropping the response's body
     /// before its end does the same.
     pub async fn execute(&self, req: Request) -> Result<Response> {
-        self.clone().send(req, self.inner.config.timeout).await
+        self.clone().send(req, Call::default()).await
     }
 
     /// Sends `req`, in a future that borrows nothing. Boxed: it is large, and moved about.
-    pub(crate) fn send(self, mut req: Request, timeout: Option<Duration>) -> RequestFuture {
-        add_missing(req.headers_mut(), &self.inner.config.headers);
-        match timeout {
-            None => Box::pin(async move { self.inner.transport.round_trip(req).await }),
-            Some(limit) => Box::pin(async move { deadline::round_trip(&self.inner.transport, req, limit).await }),
+    pub(crate) fn send(self, req: Request, mut call: Call) -> RequestFuture {
+        match call.timeout.or(self.inner.config.timeout) {
+            None => Box::pin(exchange::run(self, req, call)),
+            Some(limit) => {
+                (call.timeout, call.deadline) = (Some(limit), Instant::now().checked_add(limit));
+                let (method, uri) = (req.method().clone(), req.uri().clone());
+                Box::pin(deadline::within(limit, method, uri, exchange::run(self, req, call)))
+            }
         }
     }
 }
@@ -166,15 +215,7 @@ impl<T: RoundTripper> tower_service::Service<Request> for Client<T> {
     }
 
     fn call(&mut self, req: Request) -> RequestFuture {
-        self.clone().send(req, self.inner.config.timeout)
-    }
-}
-
-fn add_missing(fields: &mut HeaderMap, defaults: &HeaderMap) {
-    for (name, value) in defaults {
-        if let Entry::Vacant(entry) = fields.entry(name) {
-            entry.insert(value.clone());
-        }
+        self.clone().send(req, Call::default())
     }
 }
 

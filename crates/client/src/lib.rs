@@ -18,14 +18,32 @@
 //! ```
 //!
 //! # Features
-//! - `json`: [`RequestBuilder::json`], and `json()` on responses.
+//! - `json`: [`RequestBuilder::json`], `json()` on responses, and jars that are saved as JSON.
+//! - `multipart`: [`RequestBuilder::multipart`], forms with files.
 
 #![forbid(unsafe_code)]
 
 mod client;
+mod cookies;
 mod deadline;
+mod exchange;
+mod layer;
+#[cfg(feature = "multipart")]
+pub mod multipart;
+mod random;
+mod redirect;
 mod request;
+mod response;
+mod retry;
+mod upload;
+mod url;
 
 pub use client::{Client, ClientConfig};
+pub use cookies::{Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, PublicSuffixes};
+pub use layer::{RoundTripService, ServiceRoundTripper};
+pub use redirect::{RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected};
 pub use request::{IntoUrl, RequestBuilder, RequestFuture};
+pub use response::{Progress, ResponseExt, StatusError};
+pub use retry::{Attempts, Retry, RetryBudget, RetryConfig, RetryLayer};
+pub use roundtrip_transport::{RequestOptions, Timings};
 pub use roundtrip_types::RoundTripper;

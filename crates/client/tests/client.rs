@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roundtrip_client::{Client, ClientConfig, RoundTripper};
+use roundtrip_client::{Client, ClientConfig, ResponseExt, RoundTripper};
 use roundtrip_server::Server;
 use roundtrip_transport::Transport;
 use roundtrip_types::{Body, ErrorKind, Handler, MessageExt, Phase, Request, Response, Result};
@@ -41,7 +41,10 @@ impl Recorder {
 #[tokio::test]
 async fn verbs_fields_queries_and_bodies_reach_the_transport() {
     let recorder = Recorder::default();
-    let client = Client::with_config(recorder.clone(), ClientConfig { headers: http::HeaderMap::new(), timeout: None });
+    let client = Client::with_config(
+        recorder.clone(),
+        ClientConfig { headers: http::HeaderMap::new(), ..ClientConfig::default() },
+    );
     client
         .get("http://h/a?x=1")
         .query("q", "a b&c=é")
@@ -86,19 +89,37 @@ async fn the_clients_fields_are_added_where_the_request_has_none() {
 }
 
 #[tokio::test]
+async fn fields_of_the_client_may_repeat() {
+    let recorder = Recorder::default();
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in [("x-a", "1"), ("x-a", "2"), ("x-b", "3")] {
+        headers.append(name, value.parse().unwrap());
+    }
+    let client = Client::with_config(recorder.clone(), ClientConfig { headers, ..ClientConfig::default() });
+    client.get("http://h/").header("x-b", "own").await.unwrap();
+    assert_eq!(recorder.last(), r#"GET http://h/ ["x-b: own", "x-a: 1", "x-a: 2"] Body(empty)"#);
+}
+
+#[tokio::test]
 async fn what_is_invalid_is_said_when_the_request_is_awaited_and_nothing_is_sent() {
     let recorder = Recorder::default();
     let client = Client::with_transport(recorder.clone());
     for (builder, want) in [
-        (client.get("http://exa mple/"), "unusable URL \"http://exa mple/\": invalid uri character"),
-        (client.get("http://me:secret@h h/"), "unusable URL \"***@h h/\": invalid uri character"),
+        (
+            client.get("http://exa mple/"),
+            "unusable URL \"http://exa mple/\": its host has a character that no host can have",
+        ),
+        (
+            client.get("http://me:secret@h h/"),
+            "unusable URL \"http://***@h h/\": its host has a character that no host can have",
+        ),
         (
             client.get("http://h/").header("bad name", "1"),
             "GET http://h/: invalid field name \"bad name\": invalid HTTP header name",
         ),
         (
             client.get("http://h/").header("x", "secret\n"),
-            "GET http://h/: invalid value for the field x: failed to parse header value",
+            "GET http://h/: the value of the field x has a line break or another character that no field can have",
         ),
     ] {
         let error = builder.query("more", "1").await.unwrap_err();
@@ -109,11 +130,15 @@ async fn what_is_invalid_is_said_when_the_request_is_awaited_and_nothing_is_sent
 }
 
 #[tokio::test]
-async fn unusable_urls_are_refused_by_the_transport_too() {
+async fn unusable_urls_are_refused() {
     let client = Client::new();
     for (url, want) in [
-        ("/path", "GET /path: the URL has no scheme: write http://host/path"),
-        ("localhost:8080", "GET localhost:8080: the URL has no scheme: write http://host/path"),
+        ("/path", "unusable URL \"/path\": it has no scheme: write http://host/path"),
+        ("localhost:8080", "unusable URL \"localhost:8080\": it has no scheme: write http://host/path"),
+        ("127.0.0.1:80/", "unusable URL \"127.0.0.1:80/\": it has no scheme: write http://host/path"),
+        ("example.com/a", "unusable URL \"example.com/a\": it has no scheme: write http://host/path"),
+        ("http://", "unusable URL \"http://\": it has no host"),
+        ("mailto:a@b", "unusable URL \"***@b\": unsupported scheme \"mailto\""),
         ("ftp://h/", "GET ftp://h/: unsupported scheme \"ftp\""),
     ] {
         let error = client.get(url).await.unwrap_err();
@@ -145,7 +170,9 @@ async fn the_time_limit_covers_waiting_for_the_head() {
     let client = Client::new();
     let error = client.get(format!("http://{addr}/")).timeout(Duration::from_millis(30)).await.unwrap_err();
     assert!(error.is_timeout() && error.was_sent());
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: no response within the time limit of 30ms"));
+    assert_eq!(error.phase(), Some(Phase::Wait));
+    let want = format!("GET http://{addr}/: the response's head did not come within 30ms (total_timeout) (");
+    assert!(error.to_string().starts_with(&want), "{error}");
     assert_eq!(client.transport().stats().in_use, 0, "its connection is closed");
 }
 
@@ -167,12 +194,45 @@ async fn the_time_limit_covers_the_body() {
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "first");
     let error = response.body_mut().chunk().await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
-    assert_eq!(error.to_string(), format!("GET http://{addr}/: the body did not end within the time limit of 500ms"));
+    let want = format!("GET http://{addr}/: the body did not end within 500ms (total_timeout) (after 5 bytes");
+    assert!(error.to_string().starts_with(&want), "{error}");
     assert!(response.body_mut().chunk().await.is_none());
     // The transport reads on for a moment, in case the end is near, and closes the connection then.
     while client.transport().stats().in_use > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_covers_other_round_trippers_too() {
+    /// Answers when its time comes, with a body that never does.
+    struct Slow(Duration);
+    impl RoundTripper for Slow {
+        async fn round_trip(&self, _req: Request) -> Result<Response> {
+            tokio::time::sleep(self.0).await;
+            let (mut sender, body) = Body::channel(1);
+            tokio::spawn(async move { sender.closed().await });
+            Ok(Response::new(body))
+        }
+    }
+    let limit = Duration::from_secs(3);
+    let error = Client::with_transport(Slow(limit * 2)).get("http://h/").timeout(limit).await.unwrap_err();
+    assert_eq!(error.to_string(), "GET http://h/: no response within the time limit of 3s");
+    let response = Client::with_transport(Slow(limit / 2)).get("http://h/").timeout(limit).await.unwrap();
+    let error = response.text().await.unwrap_err();
+    assert_eq!(error.to_string(), "GET http://h/: the body did not end within the time limit of 3s");
+}
+
+#[tokio::test]
+async fn timings_are_there_if_asked_for() {
+    let addr = serve(|_req| async { "x" }).await;
+    let client = Client::new();
+    let response = client.get(format!("http://{addr}/")).timings().await.unwrap();
+    let timings = response.timings().unwrap().clone();
+    assert_eq!((timings.attempts(), timings.reused()), (1, false));
+    response.bytes().await.unwrap();
+    assert!(timings.body().is_some() && timings.total() >= timings.wait());
+    assert!(client.get(format!("http://{addr}/")).await.unwrap().timings().is_none());
 }
 
 #[tokio::test]

@@ -74,16 +74,12 @@ impl Facts {
     ///
     /// # Errors
     /// When it is no length, with the value that is to blame, out of the message's own `headers`.
-    pub(crate) fn length(self, headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
+    #[inline]
+    pub(crate) fn length(&self, headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
         match self.length {
             Length::Absent => Ok(None),
             Length::Valid(length, _) => Ok(Some(length)),
-            Length::Bad => {
-                let mut values = headers.get_all(CONTENT_LENGTH).iter();
-                let first = values.next();
-                let blamed = values.find(|&value| Some(value) != first).or(first);
-                Err(FramingError::ContentLength(excerpt(blamed)))
-            }
+            Length::Bad => Err(bad_length(headers)),
         }
     }
 
@@ -91,20 +87,19 @@ impl Facts {
     ///
     /// # Errors
     /// For everything else.
-    pub(crate) fn is_chunked(self, version: Version, headers: &HeaderMap) -> Result<bool, FramingError> {
+    #[inline]
+    pub(crate) fn is_chunked(&self, version: Version, headers: &HeaderMap) -> Result<bool, FramingError> {
         match self.transfer {
             Transfer::Absent => Ok(false),
             // RFC 9112 section 6.1: a message of HTTP/1.0 with the field has faulty framing.
             _ if version < Version::HTTP_11 => Err(FramingError::TransferEncodingInHttp10),
             Transfer::Chunked => Ok(true),
-            Transfer::Bad => {
-                Err(FramingError::TransferEncoding(excerpt(headers.get_all(TRANSFER_ENCODING).iter().next_back())))
-            }
+            Transfer::Bad => Err(bad_transfer(headers)),
         }
     }
 
     /// Whether the connection may be used again after a message with these facts (RFC 9112 section 9.3).
-    pub(crate) fn keeps_alive(self, version: Version, framing: Framing) -> bool {
+    pub(crate) fn keeps_alive(&self, version: Version, framing: Framing) -> bool {
         let Connection { close, keep_alive } = self.connection;
         let persists = !close && (version >= Version::HTTP_11 || keep_alive);
         // RFC 9112 section 6.1: after a message with both fields the connection has to be closed, and so after one of HTTP/1.0
@@ -154,6 +149,19 @@ impl Connection {
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
         }
     }
+}
+
+#[cold]
+fn bad_length(headers: &HeaderMap) -> FramingError {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let first = values.next();
+    let blamed = values.find(|&value| Some(value) != first).or(first);
+    FramingError::ContentLength(excerpt(blamed))
+}
+
+#[cold]
+fn bad_transfer(headers: &HeaderMap) -> FramingError {
+    FramingError::TransferEncoding(excerpt(headers.get_all(TRANSFER_ENCODING).iter().next_back()))
 }
 
 fn excerpt(value: Option<&HeaderValue>) -> Excerpt {

@@ -3,6 +3,7 @@
 /// One bit per class, so that a test is one load and one mask.
 const TCHAR: u8 = 1;
 const TARGET: u8 = 2;
+const TEXT: u8 = 4;
 
 static CLASS: [u8; 256] = {
     let mut class = [0; 256];
@@ -16,6 +17,9 @@ static CLASS: [u8; 256] = {
         }
         if c.is_ascii_graphic() {
             class[b] |= TARGET;
+        }
+        if (c >= b' ' && c != 0x7f) || c == b'\t' {
+            class[b] |= TEXT;
         }
         b += 1;
     }
@@ -76,7 +80,7 @@ pub(crate) fn kinds(text: &[u8]) -> Kinds {
 
 /// `field-vchar / SP / HTAB` of RFC 9110 section 5.5, obs-text included; also the bytes of a reason phrase (RFC 9112 section 4).
 pub(crate) fn is_text(b: u8) -> bool {
-    (b >= b' ' && b != 0x7f) || b == b'\t'
+    CLASS[usize::from(b)] & TEXT != 0
 }
 
 /// `OWS` of RFC 9110 section 5.6.3.

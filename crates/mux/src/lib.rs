@@ -1,7 +1,7 @@
 //! Go's `ServeMux` for Rust: patterns of method, host and path, where the most specific wins, whatever the order.
 //!
 //! [`Router`] finds values, [`ServeMux`] finds handlers and answers what no handler takes. Both may be filled while they are
-//! used, and their lookups take no lock. This crate does no I/O and knows neither tokio nor hyper.
+//! used, and their lookups take no lock. [`CrossOriginProtection`] refuses requests that another site made a browser send. This crate does no I/O and knows neither tokio nor hyper.
 
 #![forbid(unsafe_code)]
 
@@ -31,11 +31,13 @@ mod wilds;
 mod words;
 
 mod answers;
+mod cross_origin;
 mod mount;
 mod serve_mux;
 mod service;
 
 pub use conflict::{Clash, Conflict, InsertError};
+pub use cross_origin::{CrossOriginError, CrossOriginProtection, OriginError, OriginFault, Protected};
 pub use matched::{Allowed, Found, Match, Redirect, Value};
 pub use pattern::{Pattern, PatternError, PatternFault};
 pub use relation::Relation;

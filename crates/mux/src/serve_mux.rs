@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use http::StatusCode;
 use http::header::{ALLOW, HOST};
 use http::uri::Authority;
-use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response};
+use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response, RouteWatch, error, not_found};
 
 use crate::answers;
 use crate::conflict::InsertError;
@@ -243,8 +243,11 @@ impl ServeMux {
         };
         let entry = table.entry(route);
         let Some(path) = path else {
-            return Routed::Answered(answers::error(StatusCode::URI_TOO_LONG, "URI Too Long\n"));
+            return Routed::Answered(error(StatusCode::URI_TOO_LONG, "URI Too Long"));
         };
+        if let Some(watch) = req.extensions().get::<RouteWatch>() {
+            watch.set(&entry.route);
+        }
         let shared = path.clone();
         let ranges = entry.wilds.ranges(Slashes::of(shared.path().as_bytes()));
         let values = PathValues::new(Arc::clone(&entry.route), path, ranges);
@@ -257,14 +260,14 @@ impl ServeMux {
     async fn not_found(&self, req: Request) -> Response {
         match self.0.not_found.load_full() {
             Some(handler) => handler.serve_http(req).await,
-            None => answers::error(StatusCode::NOT_FOUND, "404 page not found\n"),
+            None => not_found(),
         }
     }
 
     async fn method_not_allowed(&self, req: Request, allow: String) -> Response {
         let mut response = match self.0.method_not_allowed.load_full() {
             Some(handler) => handler.serve_http(req).await,
-            None => answers::error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n"),
+            None => error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
         };
         if !response.headers().contains_key(ALLOW) {
             answers::set(&mut response, ALLOW, &allow);
@@ -310,7 +313,7 @@ pub fn default_serve_mux() -> &'static ServeMux {
 }
 
 /// The authority without user information, which takes no part in routing.
-fn host_and_port(authority: &Authority) -> &str {
+pub(crate) fn host_and_port(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 
@@ -408,6 +411,20 @@ mod tests {
         assert_eq!(text, "h.test/api/{org}/users/{$} http://h.test/ o ");
         let redirect = ask("http://h.test/api/o/users").await;
         assert_eq!(redirect.headers()[LOCATION], "/api/o/users/");
+    }
+
+    #[tokio::test]
+    async fn a_layer_around_the_mux_learns_the_route_of_the_innermost() {
+        let (inner, outer) = (ServeMux::new(), ServeMux::new());
+        inner.handle("/in/{id}", |_req| async {});
+        outer.handle("/in/", inner);
+        for (target, want) in [("/in/7", Some("/in/{id}")), ("/in/", Some("/in/")), ("/none", None)] {
+            let watch = RouteWatch::default();
+            let mut req = request(target);
+            req.extensions_mut().insert(watch.clone());
+            outer.serve_http(req).await;
+            assert_eq!(watch.route().as_deref().map(roundtrip_types::Route::pattern), want, "{target}");
+        }
     }
 
     #[test]

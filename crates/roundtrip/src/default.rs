@@ -3,16 +3,22 @@
 use std::sync::OnceLock;
 
 use roundtrip_client::{Client, IntoUrl, RequestBuilder};
-use roundtrip_transport::Transport;
+use roundtrip_transport::{ProxyConfig, Transport, TransportConfig};
 use roundtrip_types::Handler;
 
 pub use roundtrip_mux::default_serve_mux;
 
 /// The client that [`get`] and its siblings use: Go's `http.DefaultClient`. Made at its first use, it lives as long as the
 /// process, and its connections serve all parts of it.
+///
+/// As Go's, it goes through the proxies of the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`) as they are at its first use; a
+/// client of your own does so if its [`TransportConfig`] says it.
 pub fn default_client() -> &'static Client {
     static CLIENT: OnceLock<Client> = OnceLock::new();
-    CLIENT.get_or_init(Client::new)
+    CLIENT.get_or_init(|| {
+        let config = TransportConfig { proxy: ProxyConfig::from_env(), ..TransportConfig::default() };
+        Client::with_transport(Transport::with_config(config))
+    })
 }
 
 /// Starts a GET with the [`default_client`]: Go's `http.Get`.

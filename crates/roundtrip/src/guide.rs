@@ -3,6 +3,15 @@
 #[doc = include_str!("../../../docs/guide/connections.md")]
 pub mod connections {}
 
+#[doc = include_str!("../../../docs/guide/serving.md")]
+pub mod serving {}
+
+#[doc = include_str!("../../../docs/guide/client.md")]
+pub mod client {}
+
+#[doc = include_str!("../../../docs/guide/errors.md")]
+pub mod errors {}
+
 /// The README's examples are compiled too.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

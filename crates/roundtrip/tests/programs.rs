@@ -8,32 +8,13 @@
     reason = "a panic is how a test reports, and so is a line that it prints"
 )]
 
+mod peers;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-/// An example of this crate, which `cargo test` has built.
-fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is not built: run `cargo build -p roundtrip --examples`", path.display());
-    Command::new(path)
-}
-
-/// Somebody else's program, if it is here.
-fn program(name: &str) -> Option<Command> {
-    let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_ok_and(|status| status.success()) {
-        return Some(Command::new(name));
-    }
-    assert!(std::env::var_os("CI").is_none(), "{name} is not installed, and CI has to run this test");
-    println!("not run: {name} is not installed");
-    None
-}
+use peers::{example, program, text};
 
 /// `hello_server` on a free port; killed when dropped.
 struct Hello {
@@ -67,10 +48,6 @@ fn fetch(args: &[&str]) -> Output {
     example("fetch").args(args).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
 #[test]
 fn fetch_prints_status_fields_and_body() {
     let hello = Hello::start();
@@ -96,12 +73,12 @@ fn fetch_prints_status_fields_and_body() {
 fn fetch_has_an_exit_code_for_each_kind_of_failure() {
     let hello = Hello::start();
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = format!("http://{unused}/");
+    let (refused, secure) = (format!("http://{unused}/"), format!("https://{unused}/"));
     for (args, code, words) in [
         (&["--nonsense"][..], 2, "--nonsense"),
         (&[][..], 2, "no URL"),
         (&["no-scheme"], 3, "no scheme"),
-        (&["https://localhost/"], 3, "https is not supported yet"),
+        (&[&secure], 7, "refused"),
         (&["-H", "bad name: x", &hello.url("/")], 3, "bad name"),
         (&["http://no-such-host.invalid/"], 6, "no-such-host.invalid"),
         (&[&refused], 7, "refused"),

@@ -1,69 +1,166 @@
 //! The accept loop.
 
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use roundtrip_types::Handler;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::conn::{self, Shared};
+use crate::info::{Addr, ConnInfo};
+use crate::listener::{Listener, Socket};
+use crate::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::tracker::{Stage, Tracker};
 use crate::{Error, Result, ServerEvent};
 
-/// Accepts connections and gives each a task, until the server stops. Never waits for a connection or a handler.
-pub(crate) async fn run<H: Handler>(
-    listener: TcpListener,
-    shared: Arc<Shared<H>>,
-    tracker: Arc<Tracker>,
-) -> Result<()> {
-    let addr = listener.local_addr().map_err(|cause| Error::accept("a listener without an address", cause))?;
-    let mut stage = tracker.stage();
-    let mut stopping = pin!(async move {
-        // An error means that the tracker is gone, which cannot be while we hold it.
-        let _ = stage.wait_for(|stage| *stage > Stage::Running).await;
-    });
-    let mut trouble = Backoff::default();
-    loop {
-        let accepted = std::future::poll_fn(|cx| match stopping.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            Poll::Pending => listener.poll_accept(cx).map(Some),
-        });
-        match accepted.await {
-            None => return Ok(()),
-            Some(Ok((stream, peer))) => {
-                trouble = Backoff::default();
-                start(stream, peer, &shared, &tracker);
-            }
-            Some(Err(cause)) => match classify(&cause) {
-                Trouble::OfThatConnection => {}
-                Trouble::OfTheListener => return Err(Error::accept(addr, cause)),
-                Trouble::MayPass => {
-                    if trouble.is_new() {
-                        shared.config.error_log.tell(&ServerEvent::AcceptFailed { listener: addr, cause: &cause });
-                    }
-                    let mut pause = pin!(tokio::time::sleep(trouble.next()));
-                    let stopped = std::future::poll_fn(|cx| match stopping.as_mut().poll(cx) {
-                        Poll::Ready(()) => Poll::Ready(true),
-                        Poll::Pending => pause.as_mut().poll(cx).map(|()| false),
-                    });
-                    if stopped.await {
-                        return Ok(());
-                    }
-                }
-            },
+/// What every accept loop of a server needs. Cheap to clone.
+pub(crate) struct Acceptor<H> {
+    pub(crate) shared: Arc<Shared<H>>,
+    pub(crate) tracker: Arc<Tracker>,
+    /// A permit for each connection that may be open.
+    pub(crate) slots: Option<Arc<Semaphore>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+}
+
+impl<H> Clone for Acceptor<H> {
+    fn clone(&self) -> Self {
+        Acceptor {
+            shared: Arc::clone(&self.shared),
+            tracker: Arc::clone(&self.tracker),
+            slots: self.slots.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
         }
     }
 }
 
-fn start<H: Handler>(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared<H>>, tracker: &Arc<Tracker>) {
-    // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
-    if let Some(tracked) = tracker.open() {
-        tokio::spawn(conn::serve(stream, peer, Arc::clone(shared), tracked));
+impl<H: Handler> Acceptor<H> {
+    /// Accepts from all sockets of a listener until the server stops.
+    pub(crate) async fn run(self, listener: Listener) -> Result<()> {
+        #[cfg(unix)]
+        let _file = listener.file;
+        let mut sockets = listener.sockets;
+        if sockets.len() == 1
+            && let Some(socket) = sockets.pop()
+        {
+            return self.run_one(socket).await;
+        }
+        // Dropping the set, with this future, ends the loops.
+        let mut loops = JoinSet::new();
+        for socket in sockets {
+            loops.spawn(self.clone().run_one(socket));
+        }
+        while let Some(ended) = loops.join_next().await {
+            ended.unwrap_or_else(|stopped| match stopped.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down.
+                Err(_) => Ok(()),
+            })?;
+        }
+        Ok(())
     }
+
+    /// Accepts connections and gives each a task, until the server stops. Never waits for a handshake or a handler.
+    pub(crate) async fn run_one(self, socket: Socket) -> Result<()> {
+        let addr = socket.local_addr();
+        let socket = socket.register().map_err(|cause| Error::accept(&addr, cause))?;
+        let mut stage = self.tracker.stage();
+        let mut stopping = pin!(async move {
+            // An error means that the tracker is gone, which cannot be while we hold it.
+            let _ = stage.wait_for(|stage| *stage > Stage::LameDuck).await;
+        });
+        let mut trouble = Backoff::default();
+        let (mut tell_trouble, mut tell_limit) = (Seldom::default(), Seldom::default());
+        loop {
+            let accepted = unless(stopping.as_mut(), std::future::poll_fn(|cx| socket.poll_accept(cx))).await;
+            match accepted {
+                None => return Ok(()),
+                Some(Ok((stream, remote))) => {
+                    trouble = Backoff::default();
+                    let Some(permit) = unless(stopping.as_mut(), self.slot(&addr, &mut tell_limit)).await else {
+                        return Ok(());
+                    };
+                    let local = match &stream {
+                        Stream::Tcp(stream) => stream.local_addr().map_or(Addr::Unnamed, Addr::Tcp),
+                        _ => addr.clone(),
+                    };
+                    self.open(stream, ConnInfo::new(remote, local), permit);
+                }
+                Some(Err(cause)) => match classify(&cause) {
+                    Trouble::OfThatConnection => {}
+                    Trouble::OfTheListener => return Err(Error::accept(addr, cause)),
+                    Trouble::MayPass => {
+                        if tell_trouble.is_due() {
+                            self.tell(&ServerEvent::AcceptFailed { listener: &addr, cause: &cause });
+                        }
+                        if unless(stopping.as_mut(), tokio::time::sleep(trouble.next())).await.is_none() {
+                            return Ok(());
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Leave to open a connection. The one that has to wait for it is accepted already, those behind it wait in the kernel.
+    ///
+    /// Waiting before accepting would let a loop keep the last permit while another one's sockets have the clients.
+    async fn slot(&self, addr: &Addr, tell: &mut Seldom) -> Option<OwnedSemaphorePermit> {
+        let slots = self.slots.as_ref()?;
+        if let Ok(permit) = Arc::clone(slots).try_acquire_owned() {
+            return Some(permit);
+        }
+        if tell.is_due() {
+            let limit = self.shared.config.max_connections.unwrap_or_default();
+            self.tell(&ServerEvent::ConnectionLimit { listener: addr, limit });
+        }
+        // Nobody closes the semaphore.
+        Arc::clone(slots).acquire_owned().await.ok()
+    }
+
+    /// Gives a new connection its task. Whatever a stream needs before it can carry HTTP, such as a handshake, belongs into that
+    /// task, never in here.
+    fn open(&self, stream: Stream, info: ConnInfo, permit: Option<OwnedSemaphorePermit>) {
+        // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
+        let Some(mut tracked) = self.tracker.open(info, &self.shared.config) else { return };
+        tracked.permit = permit;
+        let shared = Arc::clone(&self.shared);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            tokio::spawn(async move {
+                // Boxed, so that the task does not keep the handshake's room for the connection's whole life.
+                if let Some((stream, settled)) = Box::pin(tls.handshake(stream, &tracked)).await {
+                    tracked.settle(settled);
+                    conn::serve(stream, shared, tracked).await;
+                }
+            });
+            return;
+        }
+        tokio::spawn(conn::serve(stream, shared, tracked));
+    }
+
+    fn tell(&self, event: &ServerEvent<'_>) {
+        self.shared.config.error_log.tell(event);
+    }
+}
+
+/// The output of `future`, or `None` if `stop` is over first. `stop` is not to be polled again then.
+async fn unless<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx: &mut Context<'_>| match stop.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(None),
+        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    })
+    .await
 }
 
 /// What a failed accept says about the next one.
@@ -91,16 +188,29 @@ fn classify(cause: &io::Error) -> Trouble {
 struct Backoff(Option<Duration>);
 
 impl Backoff {
-    fn is_new(&self) -> bool {
-        self.0.is_none()
-    }
-
     fn next(&mut self) -> Duration {
         let pause = self.0.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
         self.0 = Some(pause);
         pause
     }
 }
+
+/// Says a thing at most once in a while, however often it happens: at a limit it happens with every connection.
+#[derive(Default)]
+struct Seldom(Option<Instant>);
+
+impl Seldom {
+    fn is_due(&mut self) -> bool {
+        let now = Instant::now();
+        let due = self.0.is_none_or(|last| now.duration_since(last) >= TELL_AGAIN);
+        if due {
+            self.0 = Some(now);
+        }
+        due
+    }
+}
+
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -112,10 +222,18 @@ mod tests {
     #[test]
     fn pauses_double_from_5_ms_to_1_s() {
         let mut backoff = Backoff::default();
-        assert!(backoff.is_new());
         let pauses: Vec<u128> = (0..10).map(|_| backoff.next().as_millis()).collect();
         assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert!(!backoff.is_new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_is_told_every_ten_seconds() {
+        let mut seldom = Seldom::default();
+        assert!(seldom.is_due());
+        tokio::time::advance(Duration::from_millis(9_999)).await;
+        assert!(!seldom.is_due());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(seldom.is_due() && !seldom.is_due());
     }
 
     #[cfg(target_os = "linux")]

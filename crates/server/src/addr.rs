@@ -1,10 +1,11 @@
 //! Addresses to listen on, in Go's forms.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use crate::{Error, Result};
+use crate::{Error, ListenOptions, Result};
 
 /// Where to listen: `"127.0.0.1:8080"`, `"localhost:8080"`, `"[::1]:8080"`, `":8080"` or a [`SocketAddr`].
 ///
@@ -51,15 +52,24 @@ impl From<(IpAddr, u16)> for ListenAddr {
 }
 
 impl ListenAddr {
+    /// One socket, registered with the runtime that this is called in.
     pub(crate) async fn bind(&self) -> Result<TcpListener> {
+        let mut sockets = self.open(&ListenOptions::default()).await?;
+        let socket = sockets.pop().expect("at least one socket is opened");
+        TcpListener::from_std(socket).map_err(|cause| Error::listen(self, cause))
+    }
+
+    /// The sockets that the options ask for.
+    pub(crate) async fn open(&self, options: &ListenOptions) -> Result<Vec<std::net::TcpListener>> {
         let text = match &self.0 {
-            Form::Socket(addr) => return bind_any(addr, &[*addr]).await,
+            Form::Socket(addr) => return open_any(self, &[*addr], options),
             Form::Text(text) => text.as_str(),
         };
         let (host, port) = split_host_port(text)?;
         let port = port.parse().map_err(|_| Error::address(text, format!("{port:?} is not a port (0 to 65535)")))?;
         if host.is_empty() {
-            return bind_any(text, &[(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]).await;
+            let every = [(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()];
+            return open_any(self, &every, options);
         }
         let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
             Ok(ip) => vec![(ip, port).into()],
@@ -67,16 +77,29 @@ impl ListenAddr {
                 tokio::net::lookup_host((host, port)).await.map_err(|cause| Error::address(text, cause))?.collect()
             }
         };
-        bind_any(text, &found).await
+        open_any(self, &found, options)
     }
 }
 
-/// Binds the first address that can be; the error is the last one's.
-async fn bind_any(shown: impl std::fmt::Display, candidates: &[SocketAddr]) -> Result<TcpListener> {
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Text(text) => f.write_str(text),
+            Form::Socket(addr) => addr.fmt(f),
+        }
+    }
+}
+
+/// Listens on the first address that can be; the error is the last one's.
+fn open_any(
+    shown: &ListenAddr,
+    candidates: &[SocketAddr],
+    options: &ListenOptions,
+) -> Result<Vec<std::net::TcpListener>> {
     let mut failure = None;
     for addr in candidates {
-        match TcpListener::bind(addr).await {
-            Ok(listener) => return Ok(listener),
+        match options.open(*addr) {
+            Ok(sockets) => return Ok(sockets),
             // The port is what the user asked for: another family would only hide that it is taken.
             Err(cause) if cause.kind() == std::io::ErrorKind::AddrInUse => return Err(Error::listen(shown, cause)),
             Err(cause) => failure = Some(cause),

@@ -1,8 +1,10 @@
 //! Go's `http.Server` for Rust: listeners, connections and shutdown around any [`Handler`](roundtrip_types::Handler).
 //!
-//! hyper speaks HTTP/1.1 on the wire; this crate accepts connections, gives each a task, calls the handler, keeps the
-//! connection alive from request to request, and stops without losing work. It knows no router: give it a `ServeMux`, an async
-//! function, or any other handler.
+//! hyper speaks HTTP/1.1 and HTTP/2 on the wire; this crate listens and accepts (TCP, unix sockets, TLS), gives each connection a
+//! task, calls the handler, keeps the connection alive from request to request, holds its clients to limits, and stops
+//! without losing work. It knows no router: give it a `ServeMux`, an async function, or any other handler.
+//!
+//! [`TimeoutHandler`] and [`Observed`] go around handlers; more that do stand in `roundtrip-types`.
 //!
 //! ```
 //! use roundtrip_server::Server;
@@ -22,20 +24,78 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Clients that mean harm
+//! The settings as they come are meant for the open internet. A client that is silent, slow with its request, or slow to take its
+//! response is gone within 75 seconds whatever it does:
+//!
+//! | what it does | [`ServerConfig`] | default | outcome |
+//! |---|---|---|---|
+//! | nothing, or sends a head by the byte | `read_header_timeout` | 30 s | closed; 408 if it had begun |
+//! | sends a body by the byte | `body_stall_timeout`, `min_body_rate` | 30 s, 256 B/s | the handler gets `Timeout` and can answer |
+//! | does not read | `write_stall_timeout`, `min_write_rate` | 30 s, 256 B/s | reset |
+//! | keeps a connection for later | `idle_timeout` | 60 s | closed |
+//! | leaves while a handler works | `half_close_timeout` | 5 s | the handler is dropped |
+//! | sends a head without end | `max_header_bytes`, `max_header_count` | 1 MiB, 100 | 431 |
+//! | opens connections without end | `max_connections` | 16,384 | the others wait |
+//! | resets streams, floods with CONTINUATION | (HTTP/2) | | the connection ends |
+//! | sends what two parties may read in two ways | | | 400, closed |
+//!
+//! [`ServerConfig::go`] has Go's settings, which have none of these time limits.
+//!
+//! # What a handler can ask
+//! [`ResponseController::current`] is Go's `ResponseController` and the server's part of Go's request context: who the client is and
+//! whether it is still there, deadlines of its own, interim responses, taking the connection over. [`upgrade`] is for WebSockets.
+//!
+//! # Features
+//! - `tls`: `Tls` and `Server::serve_tls`, on rustls.
+//! - `tracing`: `Traced`, which runs each request in a span.
 
 #![forbid(unsafe_code)]
 
 mod accept;
 mod addr;
+mod body;
+mod check;
 mod config;
 mod conn;
+mod control;
+mod deadlines;
 mod error;
-mod io;
+mod framing;
+mod handlers;
+mod info;
+mod link;
+mod listen_options;
+mod listener;
+mod per_core;
 mod server;
+mod service;
+mod signal;
+mod stream;
+mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod tracker;
+#[cfg(unix)]
+mod unix_path;
+mod upgrade;
+mod wire;
 
 pub use addr::ListenAddr;
-pub use config::{ErrorLog, ServerConfig, ServerEvent};
+pub use config::{ConnContext, ConnState, ErrorLog, ServerConfig, ServerEvent, StateHook};
+pub use control::{ControlError, Hijacked, ResponseController};
 pub use error::{Error, Result};
+#[cfg(feature = "tracing")]
+pub use handlers::Traced;
+pub use handlers::{Exchange, Observe, Observed, Outcome, TimeoutHandler};
+pub use info::{Addr, ConnInfo, TlsInfo};
+pub use listen_options::ListenOptions;
+pub use listener::Listener;
 pub use server::Server;
+pub use service::AbortHandler;
+pub use signal::stop_signal;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, ClientCertificates, Tls, TlsConfig, TlsError};
 pub use tracker::{ServerStats, ShutdownReport};
+pub use upgrade::{Upgraded, upgrade};

@@ -1,14 +1,20 @@
 //! Which connections are open, and telling them to stop.
 //!
-//! The server and its connections share one [`Tracker`]; each connection has its own [`ConnState`], so that a request costs no
+//! The server and its connections share one [`Tracker`]; each connection has its own [`Link`], so that a request costs no
 //! lock and no shared cache line. The lock is taken when a connection opens or closes and at shutdown.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+#[cfg(feature = "tls")]
+use crate::TlsInfo;
+use crate::config::ConnState;
+use crate::deadlines::Phase;
+use crate::link::{self, Link};
+use crate::{ConnInfo, ServerConfig};
 
 /// How far the server has come on its way to the end. Only ever moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,10 +22,23 @@ use tokio::sync::watch;
 pub(crate) enum Stage {
     /// Accepting and serving.
     Running = 0,
+    /// Accepting and serving, and each response says that it is its connection's last.
+    LameDuck = 1,
     /// No new connections, no new requests on open ones; what has begun is finished.
-    Draining = 1,
+    Draining = 2,
     /// Connections are dropped where they stand.
-    Cut = 2,
+    Cut = 3,
+}
+
+impl Stage {
+    pub(crate) fn from_u8(number: u8) -> Self {
+        match number {
+            0 => Stage::Running,
+            1 => Stage::LameDuck,
+            2 => Stage::Draining,
+            _ => Stage::Cut,
+        }
+    }
 }
 
 /// What a server has done so far.
@@ -28,12 +47,26 @@ pub(crate) enum Stage {
 pub struct ServerStats {
     /// Connections accepted since the server was made.
     pub accepted: u64,
-    /// Connections open now.
+    /// Connections open now, those that handlers took over not counted.
     pub open: u64,
+    /// Of the open ones, those on which a request is in progress, part of a head included.
+    pub active: u64,
+    /// Of the open ones, those that wait for a next request.
+    pub idle: u64,
+    /// Connections that handlers took over since the server was made, upgrades included.
+    pub hijacked: u64,
     /// Requests whose head was read since the server was made.
     pub requests: u64,
+    /// Requests refused by the server itself: malformed ones, and those it does not support.
+    pub refused: u64,
+    /// Connections and bodies that ran into a time limit; idle ones are not counted.
+    pub timeouts: u64,
     /// Handlers that panicked.
     pub panics: u64,
+    /// Bytes read from clients, as they came out of the stream: behind TLS, the plain ones.
+    pub bytes_read: u64,
+    /// Bytes written to clients.
+    pub bytes_written: u64,
 }
 
 /// What a [`shutdown`](crate::Server::shutdown) did to the connections that were open when it began.
@@ -48,51 +81,57 @@ pub struct ShutdownReport {
 
 pub(crate) struct Tracker {
     conns: Mutex<Conns>,
-    /// For those who wait: the accept loops and `shutdown`.
+    /// For those who wait: the accept loops, `shutdown`, and handlers.
     stage: watch::Sender<Stage>,
     /// Moves whenever a connection closes.
     closed: watch::Sender<u64>,
+    pub(crate) keep_alives: AtomicBool,
+    refused: AtomicU64,
+    timeouts: AtomicU64,
 }
 
+#[derive(Default)]
 struct Conns {
-    open: HashMap<u64, Arc<ConnState>>,
+    open: HashMap<u64, Arc<Link>>,
     accepted: u64,
-    /// Sums over closed connections.
+    hijacked: u64,
+    /// Sums over connections that are not on the list any more.
+    past: Sums,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sums {
     requests: u64,
     panics: u64,
+    read: u64,
+    written: u64,
 }
 
-/// What the server and one connection's task share.
-pub(crate) struct ConnState {
-    stage: AtomicU8,
-    /// The connection's task, once it has been polled.
-    task: Mutex<Option<Waker>>,
-    requests: AtomicU64,
-    panics: AtomicU64,
-    /// Written and read by the connection's task alone.
-    client: AtomicU8,
+impl Sums {
+    fn add(&mut self, link: &Link) {
+        self.requests += link.requests();
+        self.panics += link.panics();
+        self.read += link.bytes_read();
+        self.written += link.bytes_written();
+    }
 }
-
-/// What the connection's task knows of its client. A client that has shut down its sending side and one that is gone look the
-/// same from here.
-const UNWATCHED: u8 = 0;
-const LISTENING: u8 = 1;
-const STOPPED: u8 = 2;
 
 /// Keeps a connection on the tracker's list; dropping it, however the task ends, takes it off.
 pub(crate) struct Tracked {
-    tracker: Arc<Tracker>,
-    id: u64,
-    pub(crate) state: Arc<ConnState>,
+    pub(crate) link: Arc<Link>,
+    /// Its place under `max_connections`.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Tracker {
-    pub(crate) fn new() -> Arc<Self> {
-        let conns = Conns { open: HashMap::new(), accepted: 0, requests: 0, panics: 0 };
+    pub(crate) fn new(keep_alives: bool) -> Arc<Self> {
         Arc::new(Tracker {
-            conns: Mutex::new(conns),
+            conns: Mutex::default(),
             stage: watch::Sender::new(Stage::Running),
             closed: watch::Sender::new(0),
+            keep_alives: AtomicBool::new(keep_alives),
+            refused: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
         })
     }
 
@@ -100,27 +139,45 @@ impl Tracker {
         self.stage.subscribe()
     }
 
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.keep_alives.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_timeout(&self) {
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Puts a new connection on the list. `None` once the server is stopping: the connection is then not served.
-    pub(crate) fn open(self: &Arc<Self>) -> Option<Tracked> {
-        let mut conns = self.lock();
-        if *self.stage.borrow() != Stage::Running {
-            return None;
+    pub(crate) fn open(self: &Arc<Self>, mut info: ConnInfo, config: &Arc<ServerConfig>) -> Option<Tracked> {
+        let id = {
+            let mut conns = self.lock();
+            conns.accepted += 1;
+            conns.accepted - 1
+        };
+        info.id = id;
+        // Outside of the lock: the user's code runs in here.
+        let link = Link::new(info, Arc::clone(config), Arc::clone(self), Stage::Running);
+        let link = Arc::new(link);
+        {
+            let mut conns = self.lock();
+            let stage = *self.stage.borrow();
+            if stage > Stage::LameDuck {
+                conns.accepted -= 1;
+                return None;
+            }
+            link.advance(stage);
+            conns.open.insert(id, Arc::clone(&link));
         }
-        let id = conns.accepted;
-        conns.accepted += 1;
-        let state = Arc::new(ConnState {
-            stage: AtomicU8::new(Stage::Running as u8),
-            task: Mutex::new(None),
-            requests: AtomicU64::new(0),
-            panics: AtomicU64::new(0),
-            client: AtomicU8::new(UNWATCHED),
-        });
-        conns.open.insert(id, Arc::clone(&state));
-        Some(Tracked { tracker: Arc::clone(self), id, state })
+        config.on_state.call(&link.info, ConnState::New);
+        Some(Tracked { link, permit: None })
     }
 
     /// Moves to `stage`, tells everyone, and returns how many connections are open.
-    pub(crate) fn advance(&self, stage: Stage) -> u64 {
+    pub(crate) fn advance(&self, stage: Stage) -> Open {
         let conns = self.lock();
         // Under the lock, so that `open` cannot slip a connection in between.
         self.stage.send_if_modified(|now| {
@@ -128,10 +185,31 @@ impl Tracker {
             *now = stage.max(*now);
             later
         });
-        for conn in conns.open.values() {
-            conn.advance(stage);
+        let mut open = Open::default();
+        for link in conns.open.values() {
+            open.all += 1;
+            open.busy += u64::from(matches!(link.phase(), Phase::Head | Phase::Active));
+            link.advance(stage);
         }
-        conns.open.len() as u64
+        open
+    }
+
+    /// Has all connections look at what they are told.
+    pub(crate) fn wake_all(&self) {
+        for link in self.lock().open.values() {
+            link.wake();
+        }
+    }
+
+    /// Takes a connection off the list that its handler has taken over.
+    pub(crate) fn let_go(&self, id: u64) {
+        let mut conns = self.lock();
+        if let Some(link) = conns.open.remove(&id) {
+            conns.past.add(&link);
+            conns.hijacked += 1;
+            drop(conns);
+            self.closed.send_modify(|count| *count += 1);
+        }
     }
 
     /// Waits until no connection is open.
@@ -145,17 +223,29 @@ impl Tracker {
 
     pub(crate) fn stats(&self) -> ServerStats {
         let conns = self.lock();
-        let mut stats = ServerStats {
+        let mut sums = conns.past;
+        let (mut active, mut idle) = (0, 0);
+        for link in conns.open.values() {
+            sums.add(link);
+            match link.phase() {
+                Phase::Head | Phase::Active => active += 1,
+                Phase::Idle => idle += 1,
+                Phase::New | Phase::Hijacked | Phase::Closing => {}
+            }
+        }
+        ServerStats {
             accepted: conns.accepted,
             open: conns.open.len() as u64,
-            requests: conns.requests,
-            panics: conns.panics,
-        };
-        for conn in conns.open.values() {
-            stats.requests += conn.requests.load(Ordering::Relaxed);
-            stats.panics += conn.panics.load(Ordering::Relaxed);
+            active,
+            idle,
+            hijacked: conns.hijacked,
+            requests: sums.requests,
+            refused: self.refused.load(Ordering::Relaxed),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+            panics: sums.panics,
+            bytes_read: sums.read,
+            bytes_written: sums.written,
         }
-        stats
     }
 
     fn lock(&self) -> MutexGuard<'_, Conns> {
@@ -164,70 +254,45 @@ impl Tracker {
     }
 }
 
-impl ConnState {
-    pub(crate) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Running,
-            1 => Stage::Draining,
-            _ => Stage::Cut,
-        }
+impl Tracked {
+    /// Takes over what a TLS handshake has settled. Nothing has happened on the connection before that anybody could have seen.
+    #[cfg(feature = "tls")]
+    pub(crate) fn settle(&mut self, tls: TlsInfo) {
+        let old = &self.link;
+        let tracker = Arc::clone(&old.tracker);
+        let info = ConnInfo { tls: Some(Arc::new(tls)), ..old.info.clone() };
+        // Outside of the lock: the user's code runs in here.
+        let link = Arc::new(Link::new(info, Arc::clone(&old.config), Arc::clone(&tracker), Stage::Running));
+        let mut conns = tracker.lock();
+        link.advance(*tracker.stage.borrow());
+        conns.open.insert(link.info.id, Arc::clone(&link));
+        drop(conns);
+        self.link = link;
     }
+}
 
-    /// Remembers whom to wake. Called by the task before it first looks at `stage`: whoever advances the stage either finds
-    /// the waker here, or has stored the stage before this lock was released, where the task will see it.
-    pub(crate) fn register(&self, task: &Waker) {
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.clone());
-    }
-
-    pub(crate) fn request_started(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn served_any(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) > 0
-    }
-
-    pub(crate) fn panicked(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// From now on the end of what the client sends is looked for.
-    pub(crate) fn listen(&self) {
-        self.client.store(LISTENING, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_listening(&self) -> bool {
-        self.client.load(Ordering::Relaxed) == LISTENING
-    }
-
-    pub(crate) fn stop_listening(&self) {
-        self.client.store(UNWATCHED, Ordering::Relaxed);
-    }
-
-    pub(crate) fn client_stopped(&self) {
-        self.client.store(STOPPED, Ordering::Relaxed);
-    }
-
-    pub(crate) fn has_client_stopped(&self) -> bool {
-        self.client.load(Ordering::Relaxed) == STOPPED
-    }
-
-    fn advance(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::Release);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(task) = task {
-            task.wake();
-        }
-    }
+/// How many connections were open at some moment, and on how many of them something was going on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Open {
+    pub(crate) all: u64,
+    pub(crate) busy: u64,
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        let mut conns = self.tracker.lock();
-        conns.open.remove(&self.id);
-        conns.requests += self.state.requests.load(Ordering::Relaxed);
-        conns.panics += self.state.panics.load(Ordering::Relaxed);
-        drop(conns);
-        self.tracker.closed.send_modify(|count| *count += 1);
+        let link = &self.link;
+        let tracker = &link.tracker;
+        {
+            let mut conns = tracker.lock();
+            if conns.open.remove(&link.info.id).is_some() {
+                conns.past.add(link);
+            }
+        }
+        if !link.has(link::HIJACKED) {
+            link.raise(link::CLOSED);
+            link.wake_watchers();
+            link.tell(ConnState::Closed);
+        }
+        tracker.closed.send_modify(|count| *count += 1);
     }
 }

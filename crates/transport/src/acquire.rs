@@ -13,10 +13,11 @@ use tokio::runtime::Handle;
 use crate::config::Reuse;
 use crate::events::{Connected, Events};
 use crate::key::Key;
-use crate::net::{Alpn, Dialed, Scheme, Target};
+use crate::mux::Mux;
+use crate::net::{Alpn, Dialed};
 use crate::pool::{CloseReason, DialId, Refused, Waited, WaiterId};
 use crate::prepare::Prepared;
-use crate::shared::{Checkout, Lease, Shared};
+use crate::shared::{Checkout, Got, Opened, Shared};
 use crate::timers::{Deadline, Timers};
 
 /// A connection for `request`.
@@ -24,36 +25,41 @@ use crate::timers::{Deadline, Timers};
 /// # Cancel safety
 /// Dropping the future gives up the place in the queue. What it had been given goes to the next, and a dial that it had begun goes on for
 /// others, in a task of its own.
-pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers) -> Result<Lease> {
+pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers) -> Result<Got> {
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled) {
-        Checkout::Lease(lease) => Ok(lease),
+    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled, !request.is_replayable()) {
+        Checkout::Got(got) => Ok(got),
         // Boxed, because it is rare and large: every request's future would have room for it.
         Checkout::Wait(waiter) => Box::pin(wait(shared, request, timers, waiter)).await,
         Checkout::Refused(refused) => Err(refusal(request, refused)),
     }
 }
 
-async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers, waiter: WaiterId) -> Result<Lease> {
+async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers, waiter: WaiterId) -> Result<Got> {
     let queue = Deadline::new(request.wait_timeout(), "wait_timeout");
     let mut waiting = Waiting { shared, request, waiter: Some(waiter), dial: None, queue };
     let mut found = None;
     loop {
-        let mut lease = match found.take() {
-            Some(lease) => lease,
+        let got = match found.take() {
+            Some(got) => Some(got),
             None => poll_fn(|cx| waiting.poll(timers, cx)).await?,
         };
-        if !lease.reused || lease.conn_mut().is_usable() {
-            return Ok(lease);
+        match got {
+            Some(Got::Conn(mut lease)) => {
+                if !lease.reused || lease.conn_mut().is_usable(true) {
+                    return Ok(Got::Conn(lease));
+                }
+                lease.fate = CloseReason::ClosedByPeer;
+            }
+            Some(stream) => return Ok(stream),
+            None => {}
         }
         // It died on the way here. The next place is the first of the queue: this request has waited long enough.
-        lease.fate = CloseReason::ClosedByPeer;
-        drop(lease);
         match shared.checkout_again(request.key()) {
             // Looked at in the next round.
-            Checkout::Lease(lease) => found = Some(lease),
+            Checkout::Got(got) => found = Some(got),
             Checkout::Wait(waiter) => waiting.waiter = Some(waiter),
             Checkout::Refused(refused) => return Err(refusal(request, refused)),
         }
@@ -71,13 +77,22 @@ struct Waiting<'a> {
 }
 
 impl Waiting<'_> {
-    fn poll(&mut self, timers: &mut Timers, cx: &mut Context<'_>) -> Poll<Result<Lease>> {
+    /// Ready with `None` if the connection that it was given has died.
+    fn poll(&mut self, timers: &mut Timers, cx: &mut Context<'_>) -> Poll<Result<Option<Got>>> {
         loop {
             let waiter = self.waiter.as_ref().expect("polled until it is ready, and not after");
             match self.shared.look(waiter, cx.waker()) {
-                Waited::Served => return Poll::Ready(self.collect()),
+                Waited::Served => return Poll::Ready(Ok(self.collect())),
                 Waited::Refused(refused) => return Poll::Ready(Err(refusal(self.request, refused))),
-                Waited::Dial(id) => self.dial = Some(Dialing::start(self.shared, self.request, id)),
+                Waited::Dial(id) => {
+                    self.dial = Some(Dialing::start(self.shared, self.request, id));
+                    // To be woken if something else comes first, it has to look once more.
+                    continue;
+                }
+                Waited::Offered => match self.shared.share(self.request.key(), &mut self.waiter) {
+                    Some(stream) => return Poll::Ready(Ok(Some(Got::Stream(stream)))),
+                    None => continue,
+                },
                 Waited::Pending => {}
             }
             if let Some(dial) = &mut self.dial
@@ -85,11 +100,14 @@ impl Waiting<'_> {
             {
                 let id = dial.id;
                 match done {
-                    Ok(dialed) => {
+                    Ok(opened) => {
                         if let Some(dial) = self.dial.take() {
                             dial.done();
                         }
-                        self.shared.dialed(id, dialed, self.waiter.as_ref());
+                        let stream = self.shared.dialed(self.request.key(), id, opened, &mut self.waiter);
+                        if let Some(stream) = stream {
+                            return Poll::Ready(Ok(Some(Got::Stream(stream))));
+                        }
                         // Served now, or another has come first and this one serves somebody else.
                         continue;
                     }
@@ -111,22 +129,21 @@ impl Waiting<'_> {
         }
     }
 
-    fn collect(&mut self) -> Result<Lease> {
-        let served = self.waiter.take().and_then(|waiter| self.shared.collect(waiter));
-        Ok(served.expect("a waiter that is said to be served has a connection"))
+    fn collect(&mut self) -> Option<Got> {
+        self.waiter.take().and_then(|waiter| self.shared.collect(self.request.key(), waiter))
     }
 
     /// The request's own dial has failed; a connection may have been handed over at that moment all the same.
-    fn dial_failed(&mut self, error: Error, cx: &mut Context<'_>) -> Result<Lease> {
+    fn dial_failed(&mut self, error: Error, cx: &mut Context<'_>) -> Result<Option<Got>> {
         let waiter = self.waiter.as_ref().expect("polled until it is ready, and not after");
-        if self.shared.look(waiter, cx.waker()) == Waited::Served { self.collect() } else { Err(error) }
+        if self.shared.look(waiter, cx.waker()) == Waited::Served { Ok(self.collect()) } else { Err(error) }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(waiter) = self.waiter.take() {
-            self.shared.give_up(waiter);
+            self.shared.give_up(self.request.key(), waiter);
         }
         if let Some(dial) = self.dial.take() {
             dial.detach(self.shared);
@@ -137,7 +154,8 @@ impl Drop for Waiting<'_> {
 /// A connection being opened. Dropped before it is done, it tells the pool that it failed.
 pub(crate) struct Dialing {
     id: DialId,
-    future: Pin<Box<dyn Future<Output = Result<Dialed>> + Send>>,
+    key: Key,
+    future: Pin<Box<dyn Future<Output = Result<Opened>> + Send>>,
     /// `None` once the dial was accounted for.
     shared: Option<Weak<Shared>>,
 }
@@ -154,23 +172,33 @@ impl Dialing {
         events: Option<Arc<dyn Events>>,
         id: DialId,
     ) -> Self {
-        let (key, connector) = (key.clone(), Arc::clone(&shared.connector));
+        let (host, connector) = (key.clone(), Arc::clone(&shared.connector));
+        let (config, owner) = (shared.config.load_full(), Arc::downgrade(shared));
         let future = Box::pin(async move {
             if let Some(events) = &events {
-                events.connect_start(&key.to_string());
+                events.connect_start(&host.to_string());
             }
-            let target = Target::new(Scheme::Http, key.host(), key.port());
-            let done = connector.connect(&target, None, Alpn::Http1, limit).await;
+            let done = connector.connect(&host.target(), host.proxy(), host.alpn(), limit).await;
             if let Some(events) = &events {
                 let connected = done.as_ref().map(Connected::of);
-                events.connect_done(&key.to_string(), connected.as_ref().map_err(|error| *error));
+                events.connect_done(&host.to_string(), connected.as_ref().map_err(|error| *error));
             }
-            done
+            let dialed = done?;
+            let is_http2 = match host.alpn() {
+                Alpn::Http1 => false,
+                Alpn::Http2OrHttp1 => dialed.info.alpn() == Some(b"h2"),
+                // With prior knowledge, or agreed on.
+                Alpn::Http2 => true,
+            };
+            if !is_http2 {
+                return Ok(Opened::One(dialed));
+            }
+            Mux::start(dialed, &host, &config, owner).await.map(Opened::Many)
         });
-        Dialing { id, future, shared: Some(Arc::downgrade(shared)) }
+        Dialing { id, key: key.clone(), future, shared: Some(Arc::downgrade(shared)) }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Dialed>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Opened>> {
         self.future.as_mut().poll(cx)
     }
 
@@ -194,7 +222,8 @@ impl Dialing {
         let dialed = poll_fn(|cx| self.poll(cx)).await?;
         let shared = self.shared.take().and_then(|shared| shared.upgrade());
         if let Some(shared) = shared {
-            shared.dialed(self.id, dialed, None);
+            // Nobody waits for a place in it here.
+            drop(shared.dialed(&self.key, self.id, dialed, &mut None));
         }
         Ok(())
     }

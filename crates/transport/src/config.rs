@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::decode::ContentCoding;
 use crate::events::Events;
-use crate::net::ConnectConfig;
+use crate::h2::Http2Config;
+use crate::net::{ConnectConfig, ProxyConfig};
 
 /// The settings of a [`Transport`](crate::Transport): a plain struct to fill in. End a literal with
 /// `..TransportConfig::default()`: later versions add fields.
@@ -82,6 +84,17 @@ pub struct TransportConfig {
     /// transport is made: an update does not change it.
     pub connect: ConnectConfig,
 
+    /// Which proxy requests go through. Default: none. Go's default transport takes those of the environment:
+    /// [`ProxyConfig::from_env`]. Its `Transport.Proxy`.
+    pub proxy: ProxyConfig,
+
+    /// Which versions of HTTP are spoken. Default: HTTP/2 where a server agrees to it in the TLS handshake, else HTTP/1.1. Go's
+    /// `Transport.Protocols`.
+    pub protocols: Protocols,
+
+    /// How HTTP/2 is spoken. Default as [`Http2Config::default`].
+    pub http2: Http2Config,
+
     /// How long a request may wait in the queue of its host before its own connection is being opened. Default `None`: as long as it
     /// takes, as Go. Ends with a [`Timeout`](roundtrip_types::ErrorKind::Timeout) in phase `queue`.
     pub wait_timeout: Option<Duration>,
@@ -115,6 +128,16 @@ pub struct TransportConfig {
     /// fields costs.
     pub max_response_header_fields: usize,
 
+    /// The content codings to offer to servers, the preferred one first. Default gzip, as Go; none is Go's `DisableCompression`.
+    ///
+    /// They are offered, and the response's body is decoded while it is read, if the request has no `Accept-Encoding` and no `Range` field
+    /// and its method is not HEAD. Such a response has [`Uncompressed`](crate::Uncompressed) in its extensions.
+    pub accept_codings: Vec<ContentCoding>,
+
+    /// Most bytes of a body when it is decoded; beyond it, reading fails with [`TooLarge`](roundtrip_types::ErrorKind::TooLarge).
+    /// Default `None`: no limit, as Go. A server can send a thousand times what it has to send.
+    pub max_decoded_bytes: Option<u64>,
+
     /// Puts [`Timings`](crate::Timings) into the extensions of each response. Default false: they cost three allocations and six looks
     /// at the clock a request.
     pub timings: bool,
@@ -137,6 +160,9 @@ impl Default for TransportConfig {
             max_requests_per_conn: None,
             disable_keep_alives: false,
             connect: ConnectConfig::default(),
+            proxy: ProxyConfig::none(),
+            protocols: Protocols::default(),
+            http2: Http2Config::default(),
             wait_timeout: None,
             connect_timeout: Some(Duration::from_secs(30)),
             response_header_timeout: None,
@@ -145,6 +171,8 @@ impl Default for TransportConfig {
             expect_continue_timeout: Some(Duration::from_secs(1)),
             max_response_header_bytes: 1 << 20,
             max_response_header_fields: 1000,
+            accept_codings: ContentCoding::default_offer(),
+            max_decoded_bytes: None,
             timings: false,
             events: None,
         }
@@ -161,6 +189,7 @@ impl TransportConfig {
             max_dials_per_host: None,
             max_response_header_bytes: 10 << 20,
             max_response_header_fields: usize::MAX,
+            proxy: ProxyConfig::from_env(),
             ..TransportConfig::default()
         }
     }
@@ -180,6 +209,9 @@ impl fmt::Debug for TransportConfig {
             .field("max_requests_per_conn", &self.max_requests_per_conn)
             .field("disable_keep_alives", &self.disable_keep_alives)
             .field("connect", &self.connect)
+            .field("proxy", &self.proxy)
+            .field("protocols", &self.protocols)
+            .field("http2", &self.http2)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)
@@ -188,6 +220,8 @@ impl fmt::Debug for TransportConfig {
             .field("expect_continue_timeout", &self.expect_continue_timeout)
             .field("max_response_header_bytes", &self.max_response_header_bytes)
             .field("max_response_header_fields", &self.max_response_header_fields)
+            .field("accept_codings", &self.accept_codings)
+            .field("max_decoded_bytes", &self.max_decoded_bytes)
             .field("timings", &self.timings)
             .field("events", &self.events.is_some())
             .finish()
@@ -210,6 +244,8 @@ impl fmt::Debug for TransportConfig {
 /// ```
 #[derive(Clone, Default)]
 pub struct RequestOptions {
+    /// The proxy of this request; see [`TransportConfig::proxy`].
+    pub proxy: Option<ProxyConfig>,
     /// See [`TransportConfig::wait_timeout`].
     pub wait_timeout: Option<Duration>,
     /// See [`TransportConfig::connect_timeout`]. It counts for the connection that is opened for this request, whoever uses it then.
@@ -239,6 +275,21 @@ pub struct RequestOptions {
     pub timings: Option<bool>,
     /// Is told what happens to this request, instead of [`TransportConfig::events`].
     pub events: Option<Arc<dyn Events>>,
+}
+
+/// Which versions of HTTP a transport speaks.
+///
+/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocols {
+    /// HTTP/2 where a server agrees to it in the TLS handshake (ALPN), else HTTP/1.1. Plain text is HTTP/1.1.
+    #[default]
+    Http2OrHttp1,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only: over TLS by agreement, in plain text with prior knowledge that the server speaks it (RFC 9113, section 3.3).
+    Http2,
 }
 
 /// Which connection a request may use, and what becomes of it.
@@ -298,6 +349,7 @@ impl fmt::Debug for InterimHook {
 impl fmt::Debug for RequestOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestOptions")
+            .field("proxy", &self.proxy)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)

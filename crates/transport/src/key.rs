@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::uri::Authority;
 
+use crate::net::{Alpn, Proxy, Scheme, Target};
+
 /// The host that a connection leads to. Requests with equal keys may share connections.
 ///
-/// **Shape**: scheme `http`, host without regard to ASCII case, and port, so that `http://H/` and `http://h:80/` are one. User
-/// information takes no part. Cheap to clone: a reference count. The parts are found once, when the key is made; asking the
+/// **Shape**: scheme, host without regard to ASCII case, port, and the proxy in between, so that `http://H/` and `http://h:80/` are
+/// one. User information takes no part. Plain requests through a proxy that forwards them share its connections whatever their host: the
+/// key is then the proxy's own address (Go: `connectMethodKey`). Cheap to clone: a reference count. The parts are found once, when the key is made; asking the
 /// authority each time cost a third of a small request (3.6 k of 17.6 k instructions, callgrind, 2026-11). The hash is made when it
 /// is first asked for: the pool looks whether a request goes where the last one went, which needs none.
 pub(crate) struct Key {
@@ -19,6 +22,10 @@ pub(crate) struct Key {
     /// Where the host stands in the authority, brackets included. 0 <= start <= end <= length.
     host: Range<u16>,
     port: u16,
+    scheme: Scheme,
+    /// What may be spoken there.
+    alpn: Alpn,
+    proxy: Option<Proxy>,
     /// 0 until it is known.
     hash: AtomicU64,
 }
@@ -31,9 +38,19 @@ pub(crate) enum KeyError {
 }
 
 impl Key {
+    #[cfg(test)]
     pub(crate) fn http(authority: Authority) -> Result<Self, KeyError> {
-        if let Some((end, port)) = plain(authority.as_str().as_bytes()) {
-            return Ok(Key { authority, host: 0..end, port, hash: AtomicU64::new(0) });
+        Key::new(Scheme::Http, authority)
+    }
+
+    pub(crate) fn new(scheme: Scheme, authority: Authority) -> Result<Self, KeyError> {
+        let default = scheme.default_port();
+        let made = |authority, host, port| {
+            let hash = AtomicU64::new(0);
+            Key { authority, host, port, scheme, alpn: Alpn::Http1, proxy: None, hash }
+        };
+        if let Some((end, port)) = plain(authority.as_str().as_bytes(), default) {
+            return Ok(made(authority, 0..end, port));
         }
         let text = authority.as_str();
         let (mut start, mut colon, mut in_brackets) = (0, None, false);
@@ -49,7 +66,7 @@ impl Key {
         }
         let end = colon.unwrap_or(text.len());
         let port = match &text[end..] {
-            "" | ":" => 80,
+            "" | ":" => default,
             given => given[1..].parse().map_err(|_| KeyError::Port)?,
         };
         if start == end {
@@ -58,7 +75,48 @@ impl Key {
         // http::Uri refuses anything of 64 KiB or more.
         let narrow = |at: usize| u16::try_from(at).map_err(|_| KeyError::NoHost);
         let host = narrow(start)?..narrow(end)?;
-        Ok(Key { authority, host, port, hash: AtomicU64::new(0) })
+        Ok(made(authority, host, port))
+    }
+
+    /// The same host, reached through `proxy`.
+    ///
+    /// # Errors
+    /// If the proxy's address is no authority.
+    pub(crate) fn via(mut self, proxy: Proxy) -> Result<Self, KeyError> {
+        if self.scheme == Scheme::Http && proxy.forwards_http() {
+            let authority = Authority::try_from(proxy.target().to_string()).map_err(|_| KeyError::NoHost)?;
+            self = Key::new(Scheme::Http, authority)?;
+        }
+        self.proxy = Some(proxy);
+        Ok(self)
+    }
+
+    /// The same host, with which this may be spoken.
+    pub(crate) fn speaking(mut self, alpn: Alpn) -> Self {
+        self.alpn = alpn;
+        self
+    }
+
+    pub(crate) fn alpn(&self) -> Alpn {
+        self.alpn
+    }
+
+    /// Whether its connections may turn out to be HTTP/2.
+    pub(crate) fn may_be_shared(&self) -> bool {
+        self.alpn != Alpn::Http1
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    /// What a connection is opened to. For a proxy that forwards, that is the proxy itself.
+    pub(crate) fn target(&self) -> Target {
+        Target::new(self.scheme, self.host(), self.port)
     }
 
     /// The host to connect to, an IPv6 address without its brackets.
@@ -69,7 +127,12 @@ impl Key {
 
     /// Whether the two are equal in every byte, which is faster to see than whether they are equal.
     pub(crate) fn is_same_text(&self, other: &Key) -> bool {
-        self.port == other.port && self.authority.as_str() == other.authority.as_str()
+        self.port == other.port && self.authority.as_str() == other.authority.as_str() && self.is_same_way(other)
+    }
+
+    /// Whether the two go the same way to their hosts.
+    fn is_same_way(&self, other: &Key) -> bool {
+        self.scheme == other.scheme && self.alpn == other.alpn && self.proxy == other.proxy
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -99,14 +162,14 @@ impl Key {
 }
 
 /// The end of the host and the port, for an authority that is a name or an IPv4 address, perhaps with a port, and nothing else.
-fn plain(text: &[u8]) -> Option<(u16, u16)> {
+fn plain(text: &[u8], default: u16) -> Option<(u16, u16)> {
     let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (host, port) = match text.len().checked_sub(digits + 1) {
         Some(colon) if text[colon] == b':' && (1..=5).contains(&digits) => {
             let port = text[colon + 1..].iter().fold(0, |port: u32, digit| port * 10 + u32::from(digit - b'0'));
             (&text[..colon], u16::try_from(port).ok()?)
         }
-        _ => (text, 80),
+        _ => (text, default),
     };
     let is_plain = !host.is_empty() && !host.iter().any(|byte| matches!(byte, b'@' | b'[' | b':'));
     Some((u16::try_from(host.len()).ok().filter(|_| is_plain)?, port))
@@ -131,7 +194,15 @@ fn hash(host: &[u8], port: u16) -> u64 {
 impl Clone for Key {
     fn clone(&self) -> Self {
         let hash = AtomicU64::new(self.hash.load(Ordering::Relaxed));
-        Key { authority: self.authority.clone(), host: self.host.clone(), port: self.port, hash }
+        Key {
+            authority: self.authority.clone(),
+            host: self.host.clone(),
+            port: self.port,
+            scheme: self.scheme,
+            alpn: self.alpn,
+            proxy: self.proxy.clone(),
+            hash,
+        }
     }
 }
 
@@ -139,7 +210,7 @@ impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.bracketed_host(), other.bracketed_host());
         // Most often they are the same in every byte, which is faster to see.
-        self.port == other.port && (ours == theirs || ours.eq_ignore_ascii_case(theirs))
+        self.port == other.port && (ours == theirs || ours.eq_ignore_ascii_case(theirs)) && self.is_same_way(other)
     }
 }
 
@@ -207,6 +278,37 @@ mod tests {
             assert_eq!(a == b, same, "{a} {b}");
             assert_eq!(a.hash() == b.hash(), same, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn scheme_proxy_and_protocol_make_a_difference() {
+        let http = || key("h.test:8443").unwrap();
+        let https = || Key::new(Scheme::Https, Authority::from_static("h.test:8443")).unwrap();
+        let px = || Proxy::new("http://px.test").unwrap();
+        let other = || Proxy::new("http://u@px.test").unwrap();
+        let socks = || Proxy::new("socks5://px.test").unwrap();
+        let all = [
+            http(),
+            https(),
+            https().speaking(Alpn::Http2OrHttp1),
+            https().via(px()).unwrap(),
+            https().via(other()).unwrap(),
+            http().via(px()).unwrap(),
+            http().via(socks()).unwrap(),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                assert_eq!(one == other, at == other_at, "{at} {other_at}");
+                assert_eq!(one.is_same_text(other), at == other_at);
+            }
+        }
+        // Plain requests share the connections to a proxy that forwards them, and no others.
+        let elsewhere = || key("elsewhere.test").unwrap();
+        assert_eq!(elsewhere().via(px()).unwrap(), http().via(px()).unwrap());
+        assert_eq!(elsewhere().via(px()).unwrap().target().to_string(), "px.test:80");
+        assert_ne!(elsewhere().via(socks()).unwrap(), http().via(socks()).unwrap());
+        let default = Key::new(Scheme::Https, Authority::from_static("h.test")).unwrap();
+        assert_eq!(default.port(), 443);
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Go's `http.Transport` for Rust: a bounded pool of HTTP/1.1 connections, each driven by the task of the request that uses it.
+//! Go's `http.Transport` for Rust: a bounded pool of connections, over TLS, proxies and Unix sockets, HTTP/1.1 and HTTP/2.
 //!
-//! There is no task per connection and no channel per request. The future that [`Transport::round_trip`] returns writes the
+//! Over HTTP/1.1 there is no task per connection and no channel per request. The future that [`Transport::round_trip`] returns writes the
 //! request and reads the response on a connection that it owns; the response's body then owns the connection and gives it back
 //! to the pool when it has been read to its end. See [`Transport`] for what is pooled and for how long.
+//!
+//! - How servers are reached: [`ConnectConfig`] with [`Resolver`], [`Dialer`], [`TcpConfig`] and [`TlsConfig`].
+//! - Through which proxy: [`ProxyConfig`]. Which protocol: [`Protocols`] and [`Http2Config`].
+//! - What is decoded: [`ContentCoding`].
 //!
 //! ```no_run
 //! use roundtrip_transport::{RoundTripper, Transport};
@@ -24,6 +28,8 @@
 mod config;
 mod events;
 mod timings;
+#[cfg(feature = "tracing")]
+mod tracing_events;
 mod transport;
 mod upgrade;
 
@@ -31,25 +37,28 @@ mod upgrade;
 mod acquire;
 mod body;
 mod conn;
-#[allow(dead_code)] // the transport does not decode yet
 mod decode;
 mod drain;
+mod h2;
 mod prepare;
+mod streamed;
 mod timers;
 
 // what they share
 mod key;
+mod mux;
 mod pool;
+mod pooled;
 mod shared;
 mod sweeper;
 
 // reaching a server
-#[allow(dead_code, unused_imports)] // not all of it is used yet
 mod net;
 
-pub use config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+pub use config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
+pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;
 #[cfg(feature = "tls")]
@@ -62,5 +71,7 @@ pub use net::{
 pub use pool::{CloseReason, Closed, ConnId, Histogram, PoolStats};
 pub use roundtrip_types::{Error, RoundTripper};
 pub use timings::Timings;
+#[cfg(feature = "tracing")]
+pub use tracing_events::TracingEvents;
 pub use transport::{ShutdownReport, Transport};
 pub use upgrade::Upgraded;

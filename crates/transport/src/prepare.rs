@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method};
 use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Framing, RequestTarget};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 
-use crate::config::{InterimHook, RequestOptions, Retry, Reuse, TransportConfig};
+use crate::config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
+use crate::decode::{Offer, Uncompressed};
 use crate::events::Events;
+use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
+use crate::net::{Alpn, Scheme};
 
 /// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Prepared<'a> {
     key: Key,
     wants_close: bool,
     upgrades: bool,
+    /// Whether it goes to a proxy as it is, rather than to the server through a tunnel.
+    forwarded: bool,
+    /// Whether we, and not the user, have asked for codings, and so decode them.
+    offered: bool,
     config: Arc<TransportConfig>,
     /// What it does otherwise. Rare, so boxed.
     options: Option<Box<RequestOptions>>,
@@ -30,17 +37,37 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Checks `req`.
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
-        let key = key_of(req.uri())?;
+        let mut key = key_of(req.uri(), config.protocols)?;
         let framing = framing(req.headers(), req.body())?;
         let extensions = req.extensions_mut();
-        let options = if extensions.is_empty() { None } else { extensions.remove().map(Box::new) };
+        let options: Option<Box<RequestOptions>> =
+            if extensions.is_empty() { None } else { extensions.remove().map(Box::new) };
+        let own_proxy = options.as_ref().and_then(|own| own.proxy.as_ref());
+        let proxies = own_proxy.unwrap_or(&config.proxy);
+        if !proxies.is_none()
+            && let Some(proxy) = proxies.proxy_for(req, key.scheme().as_str(), key.host(), key.port())?
+        {
+            key = key.via(proxy).map_err(|_| invalid("the proxy's address is none"))?;
+            if key.scheme() == Scheme::Http {
+                // What a proxy that forwards speaks is not what the server does.
+                key = key.speaking(Alpn::Http1);
+            }
+        }
+        if key.may_be_shared() && (req.headers().contains_key(UPGRADE) || *req.method() == Method::CONNECT) {
+            // HTTP/2 has no upgrades, and its tunnels are other ones.
+            key = key.speaking(Alpn::Http1);
+        }
+        let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
+        let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
+        let offered = offer.is_some_and(|offer| offer.applies(req.method(), req.headers()));
         if config.disable_keep_alives {
             req.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let wants_close = wants_close(req.headers());
-        // Noted now: the fields are given away before the answer is understood.
-        let upgrades = req.headers().contains_key(UPGRADE);
-        Ok(Prepared { req, framing, key, wants_close, upgrades, config, options })
+        let headers = req.headers();
+        // Noted now: the fields are given away before the answer is understood. Many requests have none.
+        let wants_close = !headers.is_empty() && wants_close(headers);
+        let upgrades = !headers.is_empty() && headers.contains_key(UPGRADE);
+        Ok(Prepared { req, framing, key, wants_close, upgrades, forwarded, offered, config, options })
     }
 
     pub(crate) fn take_body(&mut self) -> Body {
@@ -49,6 +76,26 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The server wants it over HTTP/1.1.
+    pub(crate) fn over_http1(&mut self) {
+        self.key = self.key.clone().speaking(Alpn::Http1);
+    }
+
+    /// The request as HTTP/2 sends it.
+    pub(crate) fn outgoing(&self, body: Body) -> Result<Outgoing> {
+        let length = match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None if matches!(*self.method(), Method::POST | Method::PUT | Method::PATCH) => Some(0),
+            _ => None,
+        };
+        let accept = self.offer().map(Offer::value);
+        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, accept.as_deref(), body)
+    }
+
+    pub(crate) fn config(&self) -> &TransportConfig {
+        &self.config
     }
 
     pub(crate) fn method(&self) -> &Method {
@@ -98,9 +145,10 @@ impl<'a> Prepared<'a> {
 
     /// Whether the body waits for the server's word.
     pub(crate) fn expects_continue(&self) -> bool {
+        let own = self.options.as_ref().and_then(|own| own.expect_continue_timeout);
         self.framing != Framing::None
             && self.framing != Framing::Length(0)
-            && self.expect_continue_timeout().is_some_and(|limit| !limit.is_zero())
+            && own.or(self.config.expect_continue_timeout).is_some_and(|limit| !limit.is_zero())
             && self.says_expect()
     }
 
@@ -178,17 +226,70 @@ impl<'a> Prepared<'a> {
         self.options.as_ref().and_then(|own| own.timings).unwrap_or(self.config.timings)
     }
 
+    /// Decodes the body of a response that is coded because we have offered it.
+    pub(crate) fn decode(&self, headers: &mut HeaderMap, body: &mut Body) -> Option<Uncompressed> {
+        self.offer()?.decode(headers, body)
+    }
+
+    /// What codings we offer beyond what the user asks for.
+    fn offer(&self) -> Option<Offer<'_>> {
+        Offer::new(&self.config.accept_codings, self.config.max_decoded_bytes).filter(|_| self.offered)
+    }
+
+    /// Adds our own fields to a head that was encoded into `out`: not by way of the request's fields, which are the user's and where
+    /// a first one costs two allocations.
+    fn encode_offer(&self, out: &mut Vec<u8>) {
+        if let Some(offer) = self.offer() {
+            // Behind the last field, in front of the empty line.
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(b"accept-encoding: ");
+            out.extend_from_slice(offer.value().as_bytes());
+            out.extend_from_slice(b"\r\n\r\n");
+        }
+    }
+
     /// Gives the fields away, for their memory, once the request will not be sent again.
     pub(crate) fn take_headers(&mut self) -> HeaderMap {
         std::mem::take(self.req.headers_mut())
+    }
+
+    /// The head of a request that a proxy forwards: with the whole URL (RFC 9112, section 3.2.2), and our credentials for the proxy.
+    #[cold]
+    fn encode_forwarded(&self, host: &str, out: &mut Vec<u8>) -> Result<()> {
+        let whole = match self.req.uri().path_and_query().map_or("/", |target| target.as_str()) {
+            "*" => format!("http://{host}"),
+            target if target.starts_with('/') => format!("http://{host}{target}"),
+            target => format!("http://{host}/{target}"),
+        };
+        let fields;
+        let headers = match self.key.proxy().and_then(|proxy| proxy.authorization()) {
+            Some(authorization) if !self.req.headers().contains_key(PROXY_AUTHORIZATION) => {
+                // In a copy: it is for the proxy, and not to be found in the request afterwards.
+                fields = {
+                    let mut fields = self.req.headers().clone();
+                    fields.insert(PROXY_AUTHORIZATION, authorization.clone());
+                    fields
+                };
+                &fields
+            }
+            _ => self.req.headers(),
+        };
+        encode_request_head(out, self.method(), RequestTarget::Absolute(&whole), host, headers, self.framing)
+            .map_err(|error| invalid("the request cannot be written").with_cause(error))
     }
 
     /// Appends the request's head to `out`.
     pub(crate) fn encode_head(&self, out: &mut Vec<u8>) -> Result<()> {
         let host = match self.req.headers().get(HOST) {
             Some(host) => host.to_str().map_err(|_| invalid("the Host field is not visible ASCII"))?,
+            None if self.forwarded => host_of(self.req.uri()),
             None => self.key.host_field(),
         };
+        if self.forwarded {
+            self.encode_forwarded(host, out)?;
+            self.encode_offer(out);
+            return Ok(());
+        }
         let with_port;
         let target = if *self.req.method() == Method::CONNECT {
             // RFC 9112, section 3.2.3: host and port, always both.
@@ -200,22 +301,35 @@ impl<'a> Prepared<'a> {
             RequestTarget::Origin(self.req.uri().path_and_query().map_or("/", |target| target.as_str()))
         };
         encode_request_head(out, self.method(), target, host, self.req.headers(), self.framing)
-            .map_err(|error| invalid("the request cannot be written").with_cause(error))
+            .map_err(|error| invalid("the request cannot be written").with_cause(error))?;
+        self.encode_offer(out);
+        Ok(())
     }
 }
 
+/// What the `Host` field says: host and port as the URI has them, without user information.
+fn host_of(uri: &http::Uri) -> &str {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
 /// The host that a URL leads to.
-pub(crate) fn key_of(uri: &http::Uri) -> Result<Key> {
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(invalid("https is not supported yet: this transport speaks plain http only")),
+pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
         Some(other) => return Err(invalid(format!("unsupported scheme {other:?}"))),
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
-    }
+    };
     let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
-    Key::http(authority.clone()).map_err(|error| match error {
+    let key = Key::new(scheme, authority.clone()).map_err(|error| match error {
         KeyError::NoHost => invalid("the URL has no host"),
         KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
+    })?;
+    Ok(match (protocols, scheme) {
+        (Protocols::Http2, _) => key.speaking(Alpn::Http2),
+        (Protocols::Http2OrHttp1, Scheme::Https) => key.speaking(Alpn::Http2OrHttp1),
+        _ => key,
     })
 }
 
@@ -265,7 +379,8 @@ mod tests {
         let req = build(http::Request::builder().uri("http://user:pw@h.test:8080/p?q=1")).body(body).unwrap();
         let mut out = Vec::new();
         let mut req = req;
-        let prepared = Prepared::new(&mut req, Arc::default()).map_err(|error| error.to_string())?;
+        let config = Arc::new(TransportConfig { accept_codings: Vec::new(), ..TransportConfig::default() });
+        let prepared = Prepared::new(&mut req, config).map_err(|error| error.to_string())?;
         prepared.encode_head(&mut out).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(out).unwrap())
     }
@@ -290,10 +405,6 @@ mod tests {
     fn what_cannot_be_sent_is_said_before_dialing() {
         for (uri, want) in [
             ("/only/a/path", "GET /only/a/path: the URL has no scheme: write http://host/path"),
-            (
-                "https://h.test/",
-                "GET https://h.test/: https is not supported yet: this transport speaks plain http only",
-            ),
             ("gopher://h.test/", "GET gopher://h.test/: unsupported scheme \"gopher\""),
             ("http://h.test:99999/", "GET http://h.test:99999/: the port of the URL is not between 0 and 65535"),
         ] {

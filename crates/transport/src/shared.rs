@@ -1,6 +1,7 @@
 //! What all clones of a transport and all its connections share: the pool behind its lock, spare buffers, and the tasks.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::BytesMut;
+use roundtrip_types::BoxRoundTripper;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -18,14 +20,16 @@ use crate::TransportConfig;
 use crate::conn::{Conn, Watch};
 use crate::events::Events;
 use crate::key::Key;
-use crate::net::{Connector, Dialed};
+use crate::mux::{Active, Move, Mux, StreamLease};
+use crate::net::{ConnInfo, Connector, Departed, Dialed, PeerAddr};
 use crate::pool::{
-    Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Waited,
+    Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Terms, Waited,
     WaiterId,
 };
+use crate::pooled::Pooled;
 use crate::sweeper::{Next, Signal, sweep};
 
-type Fx = Effects<Box<Conn>, Waker>;
+type Fx = Effects<Pooled, Waker>;
 
 pub(crate) struct Shared {
     pub(crate) config: ArcSwap<TransportConfig>,
@@ -33,12 +37,16 @@ pub(crate) struct Shared {
     has_events: AtomicBool,
     pub(crate) connector: Arc<Connector>,
     signal: Arc<Signal>,
+    /// Who sends what has another scheme than http and https.
+    schemes: Mutex<HashMap<String, BoxRoundTripper>>,
     /// Told when a transport that was shut down has nothing open any more.
     emptied: Notify,
 }
 
 struct Locked {
-    pool: Pool<Box<Conn>, Waker>,
+    pool: Pool<Pooled, Waker>,
+    /// HTTP/2 connections that carry requests.
+    active: Active,
     /// Read buffers of connections that are not reading, so that idle ones have none.
     buffers: Vec<BytesMut>,
     /// The sweeper. It starts when something becomes idle and looks again when that would expire, so that a connection going back
@@ -65,12 +73,33 @@ pub(crate) struct Lease {
     pub(crate) fate: CloseReason,
 }
 
+/// What carries a request.
+#[derive(Debug)]
+pub(crate) enum Got {
+    /// A connection of its own.
+    Conn(Lease),
+    /// A stream of one that it shares.
+    Stream(StreamLease),
+}
+
+/// A connection that was opened.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    One(Dialed),
+    Many(Arc<Mux>),
+}
+
 /// What a request gets that asks for a connection.
 pub(crate) enum Checkout {
-    Lease(Lease),
+    Got(Got),
     Wait(WaiterId),
     Refused(Refused),
 }
+
+/// A connection that lay idle for longer is looked at closely before it is used: one system call, against a request that is sent in vain
+/// or answered by bytes that came meanwhile. What comes within this time cannot be told from an answer that is on its way anyway; and
+/// a client that sends one request after the other is not slowed down.
+const HOT: Duration = Duration::from_micros(20);
 
 /// Spare buffers to keep; beyond it they are freed.
 const SPARE_BUFFERS: usize = 32;
@@ -82,45 +111,79 @@ impl Shared {
     pub(crate) fn new(config: TransportConfig) -> Arc<Self> {
         let locked = Locked {
             pool: Pool::new(Limits::of(&config)),
+            active: Active::default(),
             buffers: Vec::new(),
             sweeping: false,
             sweeper: None,
             dials: HashMap::new(),
             watches: Vec::new(),
         };
-        Arc::new(Shared {
+        Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             has_events: AtomicBool::new(config.events.is_some()),
-            connector: Arc::new(Connector::new(config.connect.clone(), None)),
+            connector: Arc::new(Connector::new(config.connect.clone(), Some(when_departed(Weak::clone(shared))))),
             config: ArcSwap::from_pointee(config),
             locked: Mutex::new(locked),
             signal: Arc::default(),
+            schemes: Mutex::default(),
             emptied: Notify::new(),
         })
     }
 
     // ---- for requests
 
-    /// An idle connection to `key` that still looks usable, or a place in the queue. Those that turn out to be dead are closed on the
-    /// way.
-    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool) -> Checkout {
+    /// A place in a connection that others use, an idle connection to `key` that still looks usable, or a place in the queue. Those that
+    /// turn out to be dead are closed on the way. A request for which much depends on it, since it cannot be sent again, has the
+    /// connection looked at `closely`.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool, closely: bool) -> Checkout {
         let mut fx = Fx::default();
         let mut locked = self.lock();
+        if reuse
+            && key.may_be_shared()
+            // Those who wait come first.
+            && locked.pool.waiting(key) == 0
+            && let Some(stream) = self.take_stream(&mut locked, key, &mut fx)
+        {
+            drop(locked);
+            self.carry_out(fx);
+            return Checkout::Got(Got::Stream(stream));
+        }
         let mut acquired = locked.pool.acquire(key, reuse, now(), &mut fx);
         loop {
-            let buffer = matches!(acquired, Acquired::Conn(_)).then(|| locked.buffers.pop()).flatten();
-            drop(locked);
-            self.carry_out(std::mem::take(&mut fx));
-            let taken = match acquired {
+            let Taken { slot, conn, idle, reused } = match acquired {
                 Acquired::Conn(taken) => taken,
-                Acquired::Wait(waiter) => return Checkout::Wait(waiter),
-                Acquired::Refused(refused) => return Checkout::Refused(refused),
+                other => {
+                    drop(locked);
+                    self.carry_out(fx);
+                    return match other {
+                        Acquired::Refused(refused) => Checkout::Refused(refused),
+                        Acquired::Wait(waiter) => Checkout::Wait(waiter),
+                        Acquired::Conn(_) => unreachable!("taken above"),
+                    };
+                }
             };
-            let mut lease = self.lease(taken, buffer);
-            if lease.conn_mut().is_usable() {
-                return Checkout::Lease(lease);
+            match conn {
+                Pooled::One(conn) => {
+                    let buffer = locked.buffers.pop();
+                    drop(locked);
+                    self.carry_out(std::mem::take(&mut fx));
+                    let mut lease = self.lease(Taken { slot, conn, idle, reused }, buffer);
+                    let closely = closely || lease.idle.is_some_and(|idle| idle.is_longer_than(HOT));
+                    if lease.conn_mut().is_usable(closely) {
+                        return Checkout::Got(Got::Conn(lease));
+                    }
+                    lease.fate = CloseReason::ClosedByPeer;
+                    drop(lease);
+                }
+                Pooled::Many(mux) => {
+                    let activated = self.activate(&mut locked, key, mux, slot, (reused, idle), &mut fx);
+                    drop(locked);
+                    self.carry_out(std::mem::take(&mut fx));
+                    match activated {
+                        Ok(stream) => return Checkout::Got(Got::Stream(stream)),
+                        Err(dead) => self.close_mux(slot, &dead, CloseReason::ClosedByPeer),
+                    }
+                }
             }
-            lease.fate = CloseReason::ClosedByPeer;
-            drop(lease);
             locked = self.lock();
             acquired = locked.pool.acquire(key, reuse, now(), &mut fx);
         }
@@ -132,7 +195,10 @@ impl Shared {
         let acquired = self.lock().pool.acquire_again(key, now(), &mut fx);
         self.carry_out(fx);
         match acquired {
-            Acquired::Conn(taken) => Checkout::Lease(self.lease(taken, None)),
+            Acquired::Conn(taken) => match self.got(key, taken) {
+                Some(got) => Checkout::Got(got),
+                None => self.checkout_again(key),
+            },
             Acquired::Wait(waiter) => Checkout::Wait(waiter),
             Acquired::Refused(refused) => Checkout::Refused(refused),
         }
@@ -151,21 +217,38 @@ impl Shared {
         found
     }
 
-    /// The connection of a waiter that was served.
-    pub(crate) fn collect(self: &Arc<Self>, waiter: WaiterId) -> Option<Lease> {
+    /// The connection of a waiter that was served; `None` if it has died meanwhile.
+    pub(crate) fn collect(self: &Arc<Self>, key: &Key, waiter: WaiterId) -> Option<Got> {
+        let taken = self.lock().pool.collect(waiter)?;
+        self.got(key, taken)
+    }
+
+    /// A place in a shared connection for a waiter that was offered one, if it is there still.
+    pub(crate) fn share(self: &Arc<Self>, key: &Key, waiter: &mut Option<WaiterId>) -> Option<StreamLease> {
+        let mut fx = Fx::default();
         let mut locked = self.lock();
-        let taken = locked.pool.collect(waiter)?;
-        let buffer = locked.buffers.pop();
+        let stream = self.take_stream(&mut locked, key, &mut fx);
+        if stream.is_some()
+            && let Some(waiter) = waiter.take()
+        {
+            locked.pool.share(waiter, now(), &mut fx);
+        }
+        self.offer_next(&mut locked, key, &mut fx);
         drop(locked);
-        Some(self.lease(taken, buffer))
+        self.carry_out(fx);
+        stream
     }
 
-    pub(crate) fn give_up(&self, waiter: WaiterId) {
-        self.change(|pool, now, fx| pool.give_up(waiter, now, fx));
+    pub(crate) fn give_up(&self, key: &Key, waiter: WaiterId) {
+        self.change_all(|locked, now, fx| {
+            locked.pool.give_up(waiter, now, fx);
+            // It may have been offered what it did not take.
+            self.offer_next(locked, key, fx);
+        });
     }
 
-    pub(crate) fn retried(&self, slot: Slot) {
-        self.lock().pool.retried(slot);
+    pub(crate) fn retried(&self, key: &Key) {
+        self.lock().pool.retried(key);
     }
 
     // ---- for dials
@@ -175,9 +258,67 @@ impl Shared {
         self.change(|pool, now, fx| pool.dial_ahead(key, now, fx))
     }
 
-    /// Enters a connection that was opened. `by` is its owner, if that is who drives the dial and looks itself afterwards.
-    pub(crate) fn dialed(self: &Arc<Self>, dial: DialId, dialed: Dialed, by: Option<&WaiterId>) {
-        let config = self.config.load();
+    /// Enters a connection that was opened. `by` is its owner, if that is who drives the dial and looks itself afterwards; it may get a
+    /// place in the connection at once, and stays a waiter to be ended with [`share`](Self::share)'s sister, [`give_up`](Self::give_up).
+    pub(crate) fn dialed(
+        self: &Arc<Self>,
+        key: &Key,
+        dial: DialId,
+        opened: Opened,
+        by: &mut Option<WaiterId>,
+    ) -> Option<StreamLease> {
+        match opened {
+            Opened::One(dialed) => {
+                self.dialed_one(dial, dialed, by.as_ref());
+                None
+            }
+            Opened::Many(mux) => self.dialed_many(key, dial, mux, by),
+        }
+    }
+
+    fn dialed_many(
+        self: &Arc<Self>,
+        key: &Key,
+        dial: DialId,
+        mux: Arc<Mux>,
+        by: &mut Option<WaiterId>,
+    ) -> Option<StreamLease> {
+        let expires = self.expiry();
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        let now = now();
+        locked.dials.remove(&dial);
+        let slot = locked.pool.dialed_shared(dial, expires, now, &mut fx);
+        mux.enter(slot, expires);
+        let shut = locked.pool.is_shut();
+        let take = (by.is_some() && !shut).then_some((false, None));
+        let added = locked.active.add(key, Arc::clone(&mux), slot, take);
+        let stream = added.as_ref().map_or(None, |stream| stream.as_ref()).is_some();
+        if stream && let Some(waiter) = by.take() {
+            locked.pool.share(waiter, now, &mut fx);
+        }
+        let places = locked.active.places(key, now, self.most_requests());
+        locked.pool.offer(key, places, &mut fx);
+        self.note_sharing(&mut locked, key, now, &mut fx);
+        drop(locked);
+        self.carry_out(fx);
+        if shut {
+            mux.conn().close("the transport was shut down");
+        }
+        match added {
+            Ok(stream) => {
+                // It may be over already, or nobody wants it: then it rests.
+                self.mux_changed(key, slot);
+                stream
+            }
+            Err(dead) => {
+                self.close_mux(slot, &dead, CloseReason::ClosedByPeer);
+                None
+            }
+        }
+    }
+
+    fn dialed_one(self: &Arc<Self>, dial: DialId, dialed: Dialed, by: Option<&WaiterId>) {
         let watch = Watch::new(Arc::clone(&self.signal));
         let mut conn = Box::new(Conn::new(dialed, Arc::clone(&watch)));
         if by.is_none() {
@@ -185,7 +326,7 @@ impl Shared {
             conn.arm();
         }
         let now = now();
-        let expires = config.max_conn_age.and_then(|age| now.checked_add(jittered(age, random_fraction())));
+        let expires = self.expiry();
         let mut fx = Fx::default();
         let mut locked = self.lock();
         if let Some(waiter) = by {
@@ -201,7 +342,7 @@ impl Shared {
                 watches.resize(slot.index() + 1, Weak::new());
             }
             watches[slot.index()] = Arc::downgrade(&watch);
-            conn
+            Pooled::One(conn)
         };
         pool.dialed(dial, entered, expires, now, &mut fx);
         let start = locked.sweeper_to_start();
@@ -244,6 +385,23 @@ impl Shared {
 
     // ---- for the program
 
+    /// Has `round_tripper` send what has this scheme. Returns whether the scheme was free.
+    pub(crate) fn register(&self, scheme: String, round_tripper: BoxRoundTripper) -> bool {
+        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        match schemes.entry(scheme) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(round_tripper);
+                true
+            }
+        }
+    }
+
+    pub(crate) fn registered(&self, scheme: &str) -> Option<BoxRoundTripper> {
+        let schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        schemes.get(&scheme.to_ascii_lowercase()).cloned()
+    }
+
     pub(crate) fn stats(&self) -> PoolStats {
         self.lock().pool.stats()
     }
@@ -257,7 +415,11 @@ impl Shared {
     }
 
     pub(crate) fn evict(&self, key: &Key) {
-        self.change(|pool, now, fx| pool.evict(key, now, fx));
+        self.change_all(|locked, now, fx| {
+            locked.active.evict(key);
+            locked.pool.evict(key, now, fx);
+            self.note_sharing(locked, key, now, fx);
+        });
     }
 
     pub(crate) fn set_config(&self, config: TransportConfig) {
@@ -292,10 +454,13 @@ impl Shared {
 
     /// Cuts off what is in use.
     pub(crate) fn cut(&self) {
-        let (watches, dials) = {
+        let (watches, dials, muxes) = {
             let mut locked = self.lock();
-            (std::mem::take(&mut locked.watches), std::mem::take(&mut locked.dials))
+            (std::mem::take(&mut locked.watches), std::mem::take(&mut locked.dials), locked.active.all())
         };
+        for mux in muxes {
+            mux.conn().close("the transport was shut down");
+        }
         for watch in watches.iter().filter_map(Weak::upgrade) {
             watch.cut();
         }
@@ -310,7 +475,13 @@ impl Shared {
     pub(crate) fn sweep(self: &Arc<Self>) -> Next {
         for slot in self.signal.take() {
             let taken = self.lock().pool.take_out(slot);
-            if let Some(conn) = taken {
+            if let Some(Pooled::Many(mux)) = taken {
+                if mux.conn().room().is_err() {
+                    self.close_mux(slot, &mux, CloseReason::ClosedByPeer);
+                } else {
+                    self.rest(slot, mux, Terms::default());
+                }
+            } else if let Some(Pooled::One(conn)) = taken {
                 let mut lease = self.lease(Taken { slot, conn, idle: None, reused: true }, None);
                 if lease.conn_mut().arm() {
                     // A false alarm. It goes back as it came.
@@ -338,7 +509,142 @@ impl Shared {
         locked.sweeper = None;
     }
 
+    /// Addresses have left the answer for a name: what leads to them is not used any more.
+    fn departed(&self, departed: &Departed) {
+        let gone = |key: &Key, info: &ConnInfo| {
+            let name = key.proxy().map_or(key.host(), |proxy| proxy.target().host());
+            let PeerAddr::Ip(peer) = info.peer() else { return false };
+            departed.addresses.contains(&peer.ip()) && name.eq_ignore_ascii_case(&departed.name)
+        };
+        self.change_all(|locked, now, fx| {
+            locked.active.evict_where(gone);
+            locked.pool.close_idle_where(|key, conn| gone(key, conn.info()), CloseReason::AddressGone, now, fx);
+        });
+    }
+
+    // ---- for HTTP/2
+
+    /// Something happened to an HTTP/2 connection: it has room again, it is going away, or it is over.
+    pub(crate) fn mux_changed(self: &Arc<Self>, key: &Key, slot: Slot) {
+        let most = self.most_requests();
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        let now = now();
+        let wanted = locked.pool.waiting(key) > 0;
+        let moved = locked.active.look(key, slot, wanted, now, most);
+        let mut closed = None;
+        match moved {
+            Move::Stay => self.offer_next(&mut locked, key, &mut fx),
+            Move::Rest(mux, terms) => locked.pool.put(slot, Pooled::Many(mux), terms, now, &mut fx),
+            Move::Gone(mux, reason) => {
+                locked.pool.closed(slot, reason, now, &mut fx);
+                // Dropped when the lock is not held.
+                closed = Some((mux, reason));
+            }
+            Move::Unknown => {
+                // It lies idle, or is on its way from one place to the other. The sweeper looks.
+                drop(locked);
+                return self.signal.woken(slot);
+            }
+        }
+        self.note_sharing(&mut locked, key, now, &mut fx);
+        let start = locked.sweeper_to_start();
+        drop(locked);
+        self.carry_out(fx);
+        self.start_sweeper(start);
+        if let Some((_, reason)) = closed
+            && let Some(events) = self.events()
+        {
+            events.conn_closed(slot.id, reason);
+        }
+    }
+
+    /// A place in a connection that carries other requests.
+    fn take_stream(&self, locked: &mut Locked, key: &Key, fx: &mut Fx) -> Option<StreamLease> {
+        if locked.pool.is_shut() {
+            return None;
+        }
+        let now = now();
+        let stream = locked.active.reserve(key, now, self.most_requests());
+        if let Some(stream) = &stream {
+            locked.pool.shared_again(stream.slot);
+        }
+        // Noted even if there is none: that a connection is suspect, or its peer allows less than before, nobody has told.
+        self.note_sharing(locked, key, now, fx);
+        stream
+    }
+
+    /// Moves an idle connection to the active ones, with a place in it.
+    fn activate(
+        &self,
+        locked: &mut Locked,
+        key: &Key,
+        mux: Arc<Mux>,
+        slot: Slot,
+        take: (bool, Option<Idle>),
+        fx: &mut Fx,
+    ) -> Result<StreamLease, Arc<Mux>> {
+        let take = (take.0, take.1.map(Idle::duration));
+        let stream = locked.active.add(key, mux, slot, Some(take))?;
+        self.note_sharing(locked, key, now(), fx);
+        self.offer_next(locked, key, fx);
+        Ok(stream.expect("a place was asked for"))
+    }
+
+    /// Tells the next waiter, if there is room.
+    fn offer_next(&self, locked: &mut Locked, key: &Key, fx: &mut Fx) {
+        if key.may_be_shared() && locked.active.has_room(key, now(), self.most_requests(), false) {
+            locked.pool.offer(key, 1, fx);
+        }
+    }
+
+    fn note_sharing(&self, locked: &mut Locked, key: &Key, now: Instant, fx: &mut Fx) {
+        let strict = self.config.load().http2.strict_max_concurrent_streams;
+        let sharing = locked.active.has_room(key, now, self.most_requests(), strict);
+        locked.pool.set_sharing(key, sharing, now, fx);
+    }
+
+    fn rest(self: &Arc<Self>, slot: Slot, mux: Arc<Mux>, terms: Terms) {
+        let start = self.change_all(|locked, now, fx| {
+            locked.pool.put(slot, Pooled::Many(mux), terms, now, fx);
+            locked.sweeper_to_start()
+        });
+        self.start_sweeper(start);
+    }
+
+    fn close_mux(&self, slot: Slot, mux: &Mux, reason: CloseReason) {
+        mux.conn().retire();
+        self.close(slot, reason, BytesMut::new());
+    }
+
+    fn most_requests(&self) -> u64 {
+        self.config.load().max_requests_per_conn.map_or(u64::MAX, |limit| limit.max(1))
+    }
+
+    /// What a connection that was taken out of the pool is for a request; `None` if it has died.
+    fn got(self: &Arc<Self>, key: &Key, taken: Taken<Pooled>) -> Option<Got> {
+        let Taken { slot, conn, idle, reused } = taken;
+        match conn {
+            Pooled::One(conn) => {
+                let buffer = self.lock().buffers.pop();
+                Some(Got::Conn(self.lease(Taken { slot, conn, idle, reused }, buffer)))
+            }
+            Pooled::Many(mux) => {
+                let mut fx = Fx::default();
+                let activated = self.activate(&mut self.lock(), key, mux, slot, (reused, idle), &mut fx);
+                self.carry_out(fx);
+                activated.map(Got::Stream).map_err(|dead| self.close_mux(slot, &dead, CloseReason::ClosedByPeer)).ok()
+            }
+        }
+    }
+
     // ---- inside
+
+    /// When a connection that is opened now will be too old.
+    fn expiry(&self) -> Option<Instant> {
+        let age = self.config.load().max_conn_age?;
+        now().checked_add(jittered(age, random_fraction()))
+    }
 
     fn lease(self: &Arc<Self>, taken: Taken<Box<Conn>>, buffer: Option<BytesMut>) -> Lease {
         let Taken { slot, mut conn, idle, reused } = taken;
@@ -364,7 +670,7 @@ impl Shared {
         }
     }
 
-    fn change<T>(&self, step: impl FnOnce(&mut Pool<Box<Conn>, Waker>, Instant, &mut Fx) -> T) -> T {
+    fn change<T>(&self, step: impl FnOnce(&mut Pool<Pooled, Waker>, Instant, &mut Fx) -> T) -> T {
         self.change_all(|locked, now, fx| step(&mut locked.pool, now, fx))
     }
 
@@ -389,10 +695,15 @@ impl Shared {
     fn carry_out_all(&self, fx: Fx) {
         for effect in fx.into_ordered() {
             match effect {
-                Effect::Close(slot, mut conn, reason) => {
-                    let buffer = conn.rest();
-                    drop(conn);
-                    self.lock().keep_buffer(buffer);
+                Effect::Close(slot, conn, reason) => {
+                    match conn {
+                        Pooled::One(mut conn) => {
+                            let buffer = conn.rest();
+                            drop(conn);
+                            self.lock().keep_buffer(buffer);
+                        }
+                        Pooled::Many(mux) => mux.conn().retire(),
+                    }
                     if let Some(events) = self.events() {
                         events.conn_closed(slot.id, reason);
                     }
@@ -481,10 +792,6 @@ impl Lease {
         self.idle.map(Idle::duration)
     }
 
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
-    }
-
     /// Gives the connection back for the next request. It must be between two messages.
     pub(crate) fn give_back(mut self) {
         let conn = self.conn_mut();
@@ -519,7 +826,7 @@ impl Lease {
             return;
         }
         let terms = conn.terms;
-        locked.pool.put(self.slot, conn, terms, now(), &mut fx);
+        locked.pool.put(self.slot, Pooled::One(conn), terms, now(), &mut fx);
         let start = locked.sweeper_to_start();
         drop(locked);
         shared.carry_out(fx);
@@ -552,6 +859,15 @@ impl fmt::Debug for Lease {
             .field("reused", &self.reused)
             .finish_non_exhaustive()
     }
+}
+
+/// Tells the transport of addresses that are gone, while there is one.
+fn when_departed(shared: Weak<Shared>) -> Box<dyn Fn(Departed) + Send + Sync> {
+    Box::new(move |departed| {
+        if let Some(shared) = shared.upgrade() {
+            shared.departed(&departed);
+        }
+    })
 }
 
 /// `age`, up to 10 % shorter or longer, by a `fraction` between 0 and 1.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -13,25 +13,30 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, 
 
 use crate::acquire::{Dialing, acquire};
 use crate::body::{ConnBody, Ending};
-use crate::config::{Retry, Reuse};
+use crate::config::{Protocols, Retry, Reuse};
 use crate::conn::{Answer, Ledger, Rest, exchange};
 use crate::events::GotConn;
 use crate::key::Key;
-use crate::pool::CloseReason;
+use crate::mux::StreamLease;
+use crate::net::ConnInfo;
+use crate::pool::{CloseReason, ConnId};
 use crate::prepare::Prepared;
-use crate::shared::{Lease, Shared, now};
+use crate::shared::{Got, Lease, Shared, now};
+use crate::streamed::{self, Outcome};
 use crate::timers::Timers;
-use crate::timings::Timings;
+use crate::timings::{DialTimes, Timings};
 use crate::upgrade::Upgraded;
 use crate::{PoolStats, TransportConfig};
 
-/// Sends requests over pooled HTTP/1.1 connections: Go's `http.Transport`.
+/// Sends requests over pooled connections, HTTP/1.1 and HTTP/2, in plain text and over TLS, directly and through proxies: Go's
+/// `http.Transport`.
 ///
 /// **Which connection**: a request takes the idle connection to its host that was used most recently. If there is none it waits in the
 /// queue of its host, first come, first served, and, as far as the limits allow, a connection is opened: whichever comes first serves it,
-/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end;
-/// then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the server closes it. So a sequence of
-/// requests uses one connection, and `n` requests at once use `n`.
+/// one that another request gives back or one that is opened. The connection is busy until the response's body has been read to its end,
+/// or has come whole with the head; then it lies idle, ready for the next request, until one of the limits of [`TransportConfig`] or the
+/// server closes it. So a sequence of requests uses one connection, and `n` requests at once use `n`. Where a server speaks HTTP/2, `n`
+/// requests at once share one; another is opened when it has no streams left.
 ///
 /// **What is repeated**: a server may close an idle connection at the moment in which it is taken up again. If then not one byte of an
 /// answer came, the request is sent again on another connection, provided that its body can be had again (it is in memory, or
@@ -116,7 +121,7 @@ impl Transport {
     /// # Errors
     /// [`ErrorKind::Request`] if `uri` has no scheme and host that the transport could send to.
     pub fn stats_for(&self, uri: &Uri) -> Result<PoolStats> {
-        Ok(self.shared().stats_for(&key_of(uri)?))
+        Ok(self.shared().stats_for(&key_of(uri, self.config().protocols)?))
     }
 
     /// Closes the connections that lie idle now, and gives up those being opened that no request waits for: Go's
@@ -130,7 +135,7 @@ impl Transport {
     /// # Errors
     /// [`ErrorKind::Request`] if `uri` has no scheme and host that the transport could send to.
     pub fn evict(&self, uri: &Uri) -> Result<()> {
-        self.shared().evict(&key_of(uri)?);
+        self.shared().evict(&key_of(uri, self.config().protocols)?);
         Ok(())
     }
 
@@ -144,7 +149,7 @@ impl Transport {
     /// # Cancel safety
     /// Dropping the future gives up the connections that are still being opened.
     pub async fn warm(&self, uri: &Uri, n: usize) -> Result<usize> {
-        let key = key_of(uri)?;
+        let key = key_of(uri, self.config().protocols)?;
         let config = self.config();
         let mut dials = Vec::new();
         while dials.len() < n
@@ -174,6 +179,41 @@ impl Transport {
             Some(error) if opened == 0 => Err(error),
             _ => Ok(opened),
         }
+    }
+
+    /// Has `round_tripper` send the requests whose URLs have this scheme, such as `file`: Go's `RegisterProtocol`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Request`]: the scheme is `http` or `https`, or it was registered before.
+    ///
+    /// ```
+    /// use roundtrip_transport::{RoundTripper, Transport};
+    /// use roundtrip_types::{Body, Request, Response, Result};
+    ///
+    /// struct Echo;
+    ///
+    /// impl RoundTripper for Echo {
+    ///     async fn round_trip(&self, req: Request) -> Result<Response> {
+    ///         Ok(http::Response::new(Body::from(req.uri().path().to_owned())))
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let transport = Transport::new();
+    /// transport.register_scheme("echo", Echo)?;
+    /// let response = transport.round_trip(http::Request::get("echo://any/where").body(Body::empty())?).await?;
+    /// assert_eq!(response.into_body().text().await?, "/where");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register_scheme(&self, scheme: &str, round_tripper: impl RoundTripper) -> Result<()> {
+        let scheme = scheme.to_ascii_lowercase();
+        let taken = matches!(&*scheme, "http" | "https");
+        if taken || !self.shared().register(scheme.clone(), round_tripper.boxed()) {
+            return Err(Error::new(ErrorKind::Request, format!("the scheme \"{}\" is taken", scheme.escape_debug())));
+        }
+        Ok(())
     }
 
     /// Stops the transport for good: new requests and those that wait for a connection are refused with an error of kind
@@ -210,21 +250,33 @@ impl Transport {
         let mut attempt = 1;
         loop {
             let asked = ledger.on.then(now);
-            let mut lease = acquire(self.shared(), request, &mut timers).await?;
+            let got = acquire(self.shared(), request, &mut timers).await?;
             let got_conn = ledger.on.then(now);
             if let Some(events) = request.events() {
-                let (id, info) = (lease.conn().id, lease.conn().info.clone());
-                let conn = GotConn { id, info, reused: lease.reused, idle: lease.idle() };
-                events.got_conn(&request.key().to_string(), &conn);
+                events.got_conn(&request.key().to_string(), &got.described());
             }
+            let since = started.zip(asked).zip(got_conn);
+            let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
+            let mut lease = match got {
+                Got::Conn(lease) => lease,
+                Got::Stream(stream) => {
+                    // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
+                    let streamed =
+                        Box::pin(self.streamed(stream, request, &mut timers, &mut ledger, body, since, attempt));
+                    match streamed.await? {
+                        Ok(response) => return Ok(*response),
+                        Err(again) => body = again,
+                    }
+                    attempt += 1;
+                    continue;
+                }
+            };
             // On a connection of its own nothing is repeated, so nothing need be kept for it.
             let again = if lease.reused { body.replayer() } else { None };
             let mut response = Response::default();
             let exchange = exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body, &mut response);
             let error = match exchange.await {
                 Ok(answer) => {
-                    let since = started.zip(asked).zip(got_conn);
-                    let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
                     respond(lease, answer, request, timers, ledger, since, &mut response);
                     return Ok(response);
                 }
@@ -233,7 +285,7 @@ impl Transport {
             lease.fate = CloseReason::Failed;
             match again {
                 Some(again) if may_repeat(&error, &lease, request) => {
-                    self.shared().retried(lease.slot());
+                    self.shared().retried(request.key());
                     if let Some(events) = request.events() {
                         events.retry(attempt, &error);
                     }
@@ -243,6 +295,75 @@ impl Transport {
             }
             attempt += 1;
         }
+    }
+}
+
+impl Transport {
+    /// One attempt over HTTP/2: the response, or the body of the next attempt.
+    #[expect(clippy::too_many_arguments, reason = "what one attempt knows")]
+    async fn streamed(
+        &self,
+        stream: StreamLease,
+        request: &mut Prepared<'_>,
+        timers: &mut Timers,
+        ledger: &mut Ledger,
+        body: Body,
+        since: Option<Since>,
+        attempt: u32,
+    ) -> Result<Result<Box<Response>, Body>> {
+        let on = On::stream(&stream);
+        let ended_at = since.map(|_| Arc::default());
+        let outcome = streamed::exchange(stream, request, timers, ledger, body, attempt, ended_at.clone()).await?;
+        let mut response = match outcome {
+            Outcome::Answered(response) => response,
+            Outcome::Again(body, error) => {
+                self.shared().retried(request.key());
+                if let Some(events) = request.events() {
+                    events.retry(attempt, &error);
+                }
+                return Ok(Err(body));
+            }
+        };
+        let mut body = std::mem::take(response.body_mut());
+        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+            response.extensions_mut().insert(uncompressed);
+        }
+        *response.body_mut() = body;
+        if let (Some(since), Some(ended_at)) = (since, ended_at) {
+            response.extensions_mut().insert(timings(on, ledger, since, ended_at));
+        }
+        Ok(Ok(response))
+    }
+}
+
+/// What is said about the connection that carries a request.
+struct On {
+    id: ConnId,
+    info: ConnInfo,
+    reused: bool,
+    idle: Option<Duration>,
+    dial: DialTimes,
+}
+
+impl On {
+    fn conn(lease: &Lease) -> Self {
+        let conn = lease.conn();
+        On { id: conn.id, info: conn.info.clone(), reused: lease.reused, idle: lease.idle(), dial: conn.dial }
+    }
+
+    fn stream(lease: &StreamLease) -> Self {
+        let StreamLease { mux, slot, reused, idle, .. } = lease;
+        On { id: slot.id, info: mux.info().clone(), reused: *reused, idle: *idle, dial: mux.dial }
+    }
+}
+
+impl Got {
+    fn described(&self) -> GotConn {
+        let On { id, info, reused, idle, .. } = match self {
+            Got::Conn(lease) => On::conn(lease),
+            Got::Stream(stream) => On::stream(stream),
+        };
+        GotConn { id, info, reused, idle }
     }
 }
 
@@ -267,7 +388,7 @@ fn respond(
 ) {
     let Answer { framing, keep_alive, unsent, upload_ok } = answer;
     let reusable = upload_ok && keep_alive && request.reuse() != Reuse::Never && !request.wants_close();
-    let timings = since.map(|since| timings(&lease, &ledger, since));
+    let timings = since.map(|since| timings(On::conn(&lease), &ledger, since, Arc::default()));
     let ended_at = timings.as_ref().map(|timings| Arc::clone(&timings.body_end));
     if framing == Framing::Tunnel {
         if let Some((stream, read_ahead, info)) = lease.into_conn().into_parts() {
@@ -275,7 +396,11 @@ fn respond(
         }
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
-        *response.body_mut() = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        let mut body = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
+        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+            response.extensions_mut().insert(uncompressed);
+        }
+        *response.body_mut() = body;
     }
     if let Some(timings) = timings {
         response.extensions_mut().insert(timings);
@@ -283,24 +408,24 @@ fn respond(
 }
 
 #[cold]
-fn timings(lease: &Lease, ledger: &Ledger, since: Since) -> Timings {
+fn timings(on: On, ledger: &Ledger, since: Since, body_end: Arc<OnceLock<Instant>>) -> Timings {
     let Since { started, asked, got_conn, attempt } = since;
-    let conn = lease.conn();
+    let On { id, info, reused, idle, dial } = on;
     let head = now();
     Timings {
         started,
         attempts: attempt,
-        conn: conn.id,
-        info: conn.info.clone(),
-        reused: lease.reused,
-        idle: lease.idle(),
-        dial: if lease.reused { Default::default() } else { conn.dial },
+        conn: id,
+        info,
+        reused,
+        idle,
+        dial: if reused { Default::default() } else { dial },
         got_conn,
         asked,
         wrote: ledger.wrote,
         first_byte: ledger.first_byte.unwrap_or(head),
         head,
-        body_end: Arc::default(),
+        body_end,
     }
 }
 
@@ -347,8 +472,8 @@ async fn probe(request: &mut Prepared<'_>, mut body: Body) -> Result<Body> {
     }
 }
 
-fn key_of(uri: &Uri) -> Result<Key> {
-    crate::prepare::key_of(uri).map_err(|error| error.with_request(&http::Method::GET, uri))
+fn key_of(uri: &Uri, protocols: Protocols) -> Result<Key> {
+    crate::prepare::key_of(uri, protocols).map_err(|error| error.with_request(&http::Method::GET, uri))
 }
 
 impl Drop for Owner {
@@ -368,7 +493,11 @@ impl RoundTripper for Transport {
         // Used in place: the future holds the request once.
         let sent = match Prepared::new(&mut req, self.config()) {
             Ok(mut prepared) => self.send(&mut prepared).await,
-            Err(error) => Err(error),
+            Err(error) => match req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
+                // It is as it came: its scheme is what is looked at first.
+                Some(other) => return other.round_trip(req).await,
+                None => Err(error),
+            },
         };
         sent.map_err(|error| error.with_request(req.method(), req.uri()))
     }

@@ -54,6 +54,10 @@ pub enum ErrorKind {
     Canceled,
     /// The request's own body failed while it was being read for sending.
     Body,
+    /// A redirect cannot be followed: there are too many, or it leads nowhere that can be requested.
+    Redirect,
+    /// The server answered with a status of 400 or above, and the caller had asked for that to be an error.
+    Status,
     /// A complete body could not be understood: not UTF-8, not the JSON that was asked for.
     Decode,
     /// Everything else, mostly errors of foreign layers.

@@ -168,7 +168,7 @@ impl Chunked {
             if self.trailers.len() == self.limits.max_trailer_fields {
                 return Err(DecodeError::TooManyTrailers { limit: self.limits.max_trailer_fields });
             }
-            self.trailers.line(buf, line, self.leniency).map_err(DecodeError::Trailer)?;
+            self.trailers.line(buf, line, &self.leniency).map_err(DecodeError::Trailer)?;
         }
         let section = buf.split_to(self.lines.start()).freeze();
         let mut trailers = HeaderMap::new();

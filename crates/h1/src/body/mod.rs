@@ -58,7 +58,8 @@ enum State {
     Chunked(Box<Chunked>),
     UntilClose,
     Done,
-    Failed(DecodeError),
+    /// In a box, so that a decoder is two words to move.
+    Failed(Box<DecodeError>),
 }
 
 impl Decoder {
@@ -107,12 +108,12 @@ impl Decoder {
                     Ok(decoded)
                 }
                 Err(error) => {
-                    self.0 = State::Failed(error);
+                    self.0 = State::Failed(Box::new(error));
                     Err(error)
                 }
             },
             State::Done => Ok(Decoded::End),
-            State::Failed(error) => Err(*error),
+            State::Failed(error) => Err(**error),
         }
     }
 
@@ -122,18 +123,18 @@ impl Decoder {
     /// [`DecodeError::Truncated`] unless the body was complete or is one that ends so (RFC 9112 section 8), and the error that
     /// the decoder failed with before, if any.
     pub fn eof(&mut self) -> Result<(), DecodeError> {
-        let missing = match self.0 {
+        let missing = match &self.0 {
             State::Done => return Ok(()),
             State::UntilClose => {
                 self.0 = State::Done;
                 return Ok(());
             }
-            State::Failed(error) => return Err(error),
-            State::Length(remaining) => Some(remaining),
+            State::Failed(error) => return Err(**error),
+            State::Length(remaining) => Some(*remaining),
             State::Chunked(_) => None,
         };
         let error = DecodeError::Truncated { missing };
-        self.0 = State::Failed(error);
+        self.0 = State::Failed(Box::new(error));
         Err(error)
     }
 

@@ -30,7 +30,10 @@ pub(super) struct HeadParser<S> {
     lines: Lines,
     start: Option<S>,
     fields: FieldBlock,
-    pub(super) spare: HeaderMap,
+    /// The fields of the head that was just parsed, for the caller to take; and the memory for those of the next one.
+    pub(super) headers: HeaderMap,
+    /// What these fields say about framing.
+    pub(super) facts: Facts,
     failed: Option<HeadError>,
 }
 
@@ -42,28 +45,28 @@ impl<S: StartLine> HeadParser<S> {
             lines: Lines::default(),
             start: None,
             fields: FieldBlock::default(),
-            spare: HeaderMap::new(),
+            headers: HeaderMap::new(),
+            facts: Facts::default(),
             failed: None,
         }
     }
 
-    /// Takes one head off the front of `buf`: its bytes, its start line, its fields, and what they say about framing.
+    /// Takes one head off the front of `buf`, and returns its bytes and its start line. `headers` and `facts` then hold what
+    /// else is in it: built in place, since moving a header map from hand to hand is a good part of parsing a small head.
     #[inline]
-    #[allow(clippy::type_complexity, reason = "taken apart by the two callers and nobody else")]
-    pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S, HeaderMap, Facts)>, HeadError> {
+    pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S)>, HeadError> {
         match self.advance(buf) {
             Ok(false) => return Ok(None),
             Ok(true) => {}
             Err(error) => return self.fail(error),
         }
         let block = buf.split_to(std::mem::take(&mut self.lines).start()).freeze();
-        let mut headers = std::mem::take(&mut self.spare);
-        let mut facts = Facts::default();
-        if let Err(error) = self.fields.build(&block, &mut headers, &mut facts) {
+        self.facts = Facts::default();
+        if let Err(error) = self.fields.build(&block, &mut self.headers, &mut self.facts) {
             return self.fail(error.into());
         }
         let start = self.start.take().expect("a head is complete only behind its start line");
-        Ok(Some((block, start, headers, facts)))
+        Ok(Some((block, start)))
     }
 
     pub(super) fn eof(&self, buf: &[u8]) -> Result<(), HeadError> {
@@ -80,28 +83,34 @@ impl<S: StartLine> HeadParser<S> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let limit = self.limits.max_head_bytes;
-        loop {
-            if self.start.is_none() {
-                // Before each line, and never beyond the limit, so that the verdict does not depend on the pieces.
-                let window = &buf[..buf.len().min(limit)];
-                S::check_beginning(window.get(self.lines.start()..).unwrap_or_default())?;
-            }
-            let line = match self.lines.next(buf, limit, self.leniency.bare_lf) {
-                Line::Complete(line) => line,
-                Line::BareLf(line) => return Err(FieldError::BareLf(Excerpt::new(&buf[line])).into()),
-                Line::Partial => return Ok(false),
-                Line::TooLarge => return Err(HeadError::TooLarge { limit }),
-            };
-            if self.start.is_none() {
-                self.start = S::parse(buf, line, self.leniency)?;
-            } else if line.is_empty() {
+        while self.start.is_none() {
+            // Before each line, and never beyond the limit, so that the verdict does not depend on the pieces.
+            let window = &buf[..buf.len().min(self.limits.max_head_bytes)];
+            S::check_beginning(window.get(self.lines.start()..).unwrap_or_default())?;
+            let Some(line) = self.line(buf)? else { return Ok(false) };
+            self.start = S::parse(buf, line, self.leniency)?;
+        }
+        while let Some(line) = self.line(buf)? {
+            if line.is_empty() {
                 return Ok(true);
-            } else if self.fields.len() == self.limits.max_fields {
-                return Err(HeadError::TooManyFields { limit: self.limits.max_fields });
-            } else {
-                self.fields.line(buf, line, self.leniency)?;
             }
+            if self.fields.len() == self.limits.max_fields {
+                return Err(HeadError::TooManyFields { limit: self.limits.max_fields });
+            }
+            self.fields.line(buf, line, &self.leniency)?;
+        }
+        Ok(false)
+    }
+
+    /// The next line, or `None` when more bytes are needed.
+    #[inline]
+    fn line(&mut self, buf: &[u8]) -> Result<Option<Range<usize>>, HeadError> {
+        let limit = self.limits.max_head_bytes;
+        match self.lines.next(buf, limit, self.leniency.bare_lf) {
+            Line::Complete(line) => Ok(Some(line)),
+            Line::BareLf(line) => Err(FieldError::BareLf(Excerpt::new(&buf[line])).into()),
+            Line::Partial => Ok(None),
+            Line::TooLarge => Err(HeadError::TooLarge { limit }),
         }
     }
 

@@ -108,7 +108,7 @@ impl RequestParser {
     /// Gives a map whose memory the next head may use; it is emptied first. Saves the two allocations of a fresh map.
     pub fn reuse_headers(&mut self, mut map: HeaderMap) {
         map.clear();
-        self.0.spare = map;
+        self.0.headers = map;
     }
 
     /// Takes one head off the front of `buf` if it is there in full.
@@ -119,8 +119,7 @@ impl RequestParser {
     /// When the bytes are no HTTP/1 request head, or one that has to be refused, or pass a limit.
     /// [`HeadError::response_status`] says with which status to answer; the connection has to be closed then.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
-        let Some((block, start, headers, facts)) = self.0.parse(buf)? else { return Ok(None) };
-        let RequestLine { method, target, version } = start;
+        let Some((block, RequestLine { method, target, version })) = self.0.parse(buf)? else { return Ok(None) };
         let head_bytes = block.len();
         let text = block.slice(target);
         let target = match target::to_uri(text.clone()) {
@@ -128,10 +127,11 @@ impl RequestParser {
             None if text.len() > MAX_URI_LEN => return self.0.fail(HeadError::TargetTooLong { limit: MAX_URI_LEN }),
             None => return self.0.fail(HeadError::Target(Excerpt::new(&text))),
         };
-        if let Err(error) = check_host(version, &headers) {
+        if let Err(error) = check_host(version, &self.0.headers) {
             return self.0.fail(error);
         }
-        Ok(Some(RequestHead { method, target, version, headers, head_bytes, facts }))
+        let headers = std::mem::take(&mut self.0.headers);
+        Ok(Some(RequestHead { method, target, version, headers, head_bytes, facts: self.0.facts }))
     }
 
     /// Tells the parser that the peer closed, with `buf` being what is left unparsed.

@@ -43,8 +43,13 @@ pub fn encode_request_head(
     if in_target.space_or_control {
         return Err(EncodeError::Target(Excerpt::new(text.as_bytes())));
     }
-    dst.extend_from_slice(method.as_str().as_bytes());
-    dst.push(b' ');
+    if *method == Method::GET {
+        // The usual one, as four bytes of known length: 30 instructions less (callgrind, 2026-11).
+        dst.extend_from_slice(b"GET ");
+    } else {
+        dst.extend_from_slice(method.as_str().as_bytes());
+        dst.push(b' ');
+    }
     if matches!(target, RequestTarget::Origin(_)) && !text.starts_with('/') {
         dst.push(b'/');
     }

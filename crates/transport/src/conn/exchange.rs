@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use roundtrip_h1::{Framing, HeadError, ResponseHead, response_framing};
@@ -37,6 +37,10 @@ pub(crate) struct Ledger {
 
 /// Least space in the buffer before a read. Most heads with a small body fit.
 const READ_HEAD: usize = 4096;
+
+/// How long to look for an answer when the connection takes no more of the request. What a server said before it hung up is on its way
+/// ahead of the news that it did, so mostly it is there already; a stream that only fails to write must not be waited for.
+const ANSWER_TIME: Duration = Duration::from_millis(50);
 
 /// Sends a request and reads the head of its response into `response`, in the caller's task: the upload and the response are polled side by
 /// side, so that a server that answers early is heard.
@@ -104,7 +108,7 @@ impl Exchange<'_, '_> {
             let own = self.expect.or(self.header);
             match self.timers.poll(own, cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(due) => self.due(due)?,
+                Poll::Ready(due) => self.due(due, conn)?,
             }
         }
     }
@@ -123,7 +127,7 @@ impl Exchange<'_, '_> {
                     }
                     Ok(Some(head)) => return Poll::Ready(self.answer(conn, head, response)),
                     Ok(None) => {}
-                    Err(error) => return Poll::Ready(Err(malformed(error))),
+                    Err(error) => return Poll::Ready(Err(malformed_or_tls(error, &conn.buf))),
                 }
             }
             match conn.poll_fill(READ_HEAD, cx) {
@@ -166,7 +170,12 @@ impl Exchange<'_, '_> {
                 self.upload = None;
                 self.expect = None;
                 self.broken = Some(error);
-                self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
+                if conn.sent == 0 {
+                    // Nothing can answer a request of which nothing was sent.
+                    return Err(self.lost(conn, None));
+                }
+                let limit = self.request.response_header_timeout().map_or(ANSWER_TIME, |limit| limit.min(ANSWER_TIME));
+                self.header = Deadline::new(Some(limit), "");
             }
             Poll::Ready(Err(UploadError::Body(error))) => return Err(*error),
         }
@@ -193,13 +202,16 @@ impl Exchange<'_, '_> {
     }
 
     /// A deadline has passed.
-    fn due(&mut self, due: Deadline) -> Result<()> {
+    fn due(&mut self, due: Deadline, conn: &Conn) -> Result<()> {
         if self.expect.take_if(|expect| expect.is(due)).is_some() {
             // RFC 9110 section 10.1.1: a client does not wait for ever; the server may not know the expectation.
             if let Some(upload) = &mut self.upload {
                 upload.release();
             }
             return Ok(());
+        }
+        if self.broken.is_some() && self.header.is_some_and(|header| header.is(due)) {
+            return Err(self.lost(conn, None));
         }
         let (what, phase) = match self.upload {
             Some(_) => ("the request was not sent", Phase::Write),
@@ -291,6 +303,15 @@ impl Exchange<'_, '_> {
             None => error,
         }
     }
+}
+
+/// A TLS server that gets plain HTTP answers with an alert, in clear text, before it closes (RFC 8446, section 6).
+fn malformed_or_tls(error: HeadError, seen: &[u8]) -> Error {
+    if let [0x15 | 0x16, 3, ..] = seen {
+        let message = "the server speaks TLS on this port; the URL's scheme should be https, or the port another";
+        return Error::new(ErrorKind::Protocol, message).with_phase(Phase::Wait);
+    }
+    malformed(error)
 }
 
 fn malformed(error: HeadError) -> Error {

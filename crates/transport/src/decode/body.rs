@@ -173,12 +173,13 @@ impl DecodedBody {
     /// Reads the coded body to its end. Returns its trailers.
     fn finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>>> {
         let State::Tail(source) = &mut self.state else { return Poll::Ready(Ok(None)) };
-        let left = match ready!(Pin::new(&mut **source).poll_fill_buf(cx)) {
-            Ok(left) => left.len(),
-            Err(error) => {
-                let of_body = source.error.take();
-                return Poll::Ready(Err(of_body.unwrap_or_else(|| self.malformed(error))));
-            }
+        let left = ready!(Pin::new(&mut **source).poll_fill_buf(cx)).map(<[u8]>::len);
+        if let Some(of_body) = source.error.take() {
+            return Poll::Ready(Err(of_body));
+        }
+        let left = match left {
+            Ok(left) => left,
+            Err(error) => return Poll::Ready(Err(self.malformed(error))),
         };
         if left > 0 {
             let message = format!("the {} coded body goes on behind its end", self.coding);

@@ -3,8 +3,10 @@
 mod body;
 mod source;
 
+use std::borrow::Cow;
+
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, RANGE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use roundtrip_types::Body;
 
 use self::body::DecodedBody;
@@ -66,36 +68,37 @@ pub struct Uncompressed {
 }
 
 /// What is offered to servers where the user asks for nothing.
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    codings: Box<[ContentCoding]>,
-    /// The value of `Accept-Encoding`.
-    value: HeaderValue,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer<'a> {
+    codings: &'a [ContentCoding],
     max_decoded_bytes: Option<u64>,
 }
 
-impl Offer {
+impl<'a> Offer<'a> {
     /// An offer of these, the preferred one first; `None` if there are none.
-    pub(crate) fn new(codings: &[ContentCoding], max_decoded_bytes: Option<u64>) -> Option<Self> {
-        let names: Vec<_> = codings.iter().map(|coding| coding.as_str()).collect();
-        // The names are tokens, so that no joined list of them is invalid.
-        let value = HeaderValue::try_from(names.join(", ")).ok().filter(|_| !codings.is_empty())?;
-        Some(Offer { codings: codings.into(), value, max_decoded_bytes })
+    pub(crate) fn new(codings: &'a [ContentCoding], max_decoded_bytes: Option<u64>) -> Option<Self> {
+        (!codings.is_empty()).then_some(Offer { codings, max_decoded_bytes })
     }
 
-    /// Adds the offer to a request. Returns whether it did: not if the user asks for a coding, nor for a part of a body, since
-    /// the range would be one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
-    pub(crate) fn add_to(&self, method: &Method, headers: &mut HeaderMap) -> bool {
-        let applies = *method != Method::HEAD && !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE);
-        if applies {
-            headers.insert(ACCEPT_ENCODING, self.value.clone());
+    /// The value of `Accept-Encoding`: a list of tokens.
+    pub(crate) fn value(self) -> Cow<'static, str> {
+        if let [coding] = self.codings {
+            return Cow::Borrowed(coding.as_str());
         }
-        applies
+        let names: Vec<_> = self.codings.iter().map(|coding| coding.as_str()).collect();
+        Cow::Owned(names.join(", "))
+    }
+
+    /// Whether a request is to carry the offer: not if the user asks for a coding, nor for a part of a body, since the range would be
+    /// one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
+    pub(crate) fn applies(self, method: &Method, headers: &HeaderMap) -> bool {
+        *method != Method::HEAD
+            && (headers.is_empty() || !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE))
     }
 
     /// Decodes the body of a response to a request to which the offer was added, if it is coded as offered. Returns what to put
     /// into the extensions.
-    pub(crate) fn decode(&self, headers: &mut HeaderMap, body: &mut Body) -> Option<Uncompressed> {
+    pub(crate) fn decode(self, headers: &mut HeaderMap, body: &mut Body) -> Option<Uncompressed> {
         let coding = self.accepted(headers)?;
         if http_body::Body::is_end_stream(body) {
             // Nothing was coded (Go: `hasBody`).
@@ -109,7 +112,7 @@ impl Offer {
     }
 
     /// The one coding of the response, if it is one of those offered. Case does not matter; a list is left to the user.
-    fn accepted(&self, headers: &HeaderMap) -> Option<ContentCoding> {
+    fn accepted(self, headers: &HeaderMap) -> Option<ContentCoding> {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let name = value.as_bytes().trim_ascii();

@@ -63,13 +63,12 @@ impl Source {
 impl AsyncBufRead for Source {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let this = self.get_mut();
-        match ready!(this.poll_piece(cx)) {
-            Ok(()) => Poll::Ready(Ok(&this.piece)),
-            Err(error) => {
-                this.error = Some(error);
-                Poll::Ready(Err(io::Error::other("the body failed")))
-            }
+        // A body that fails looks like one that ends, since decoders drop what they have in hand when their reader fails. Whoever
+        // reaches the end looks for the error.
+        if let Err(error) = ready!(this.poll_piece(cx)) {
+            this.error = Some(error);
         }
+        Poll::Ready(Ok(&this.piece))
     }
 
     fn consume(mut self: Pin<&mut Self>, count: usize) {

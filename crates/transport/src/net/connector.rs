@@ -138,7 +138,8 @@ impl Connector {
         let done = timeout(limit, opening).await;
         done.unwrap_or_else(|_| {
             let doing = if phase == Phase::Dns { "resolve" } else { "connect" };
-            let message = format!("{doing} {}: not done within {limit:?} (connect_timeout)", dial::shown(&target.to_string()));
+            let message =
+                format!("{doing} {}: not done within {limit:?} (connect_timeout)", dial::shown(&target.to_string()));
             Err(Error::new(ErrorKind::Timeout, message).with_phase(phase))
         })
     }

@@ -107,11 +107,6 @@ impl ConnInfo {
     pub fn proxy(&self) -> Option<&str> {
         self.0.proxy.as_deref()
     }
-
-    /// The facts again, to add to them.
-    pub(crate) fn facts(&self) -> Facts {
-        Facts::clone(&self.0)
-    }
 }
 
 impl fmt::Debug for ConnInfo {

@@ -12,11 +12,13 @@ mod tests;
 mod tls;
 
 pub use self::connector::ConnectConfig;
-pub(crate) use self::connector::{Connector, OnDeparted};
+pub(crate) use self::connector::Connector;
 pub use self::dial::{Connection, Dial, DialFuture, Dialer, TcpConfig};
+#[cfg(test)]
 pub(crate) use self::info::Facts;
 pub use self::info::{ConnInfo, PeerAddr, TlsInfo};
 pub use self::proxy::{Proxy, ProxyConfig, ProxyEnv, ProxyKind};
+pub(crate) use self::resolve::Departed;
 #[cfg(feature = "hickory")]
 pub use self::resolve::HickoryResolver;
 pub use self::resolve::{DnsCacheConfig, Resolve, ResolveFuture, Resolver, SystemResolver};

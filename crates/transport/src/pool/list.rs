@@ -7,7 +7,7 @@ use slab::Slab;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Links {
     prev: Option<u32>,
-    next: Option<u32>,
+    pub(super) next: Option<u32>,
     linked: bool,
 }
 

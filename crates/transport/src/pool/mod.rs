@@ -12,6 +12,9 @@
 //! - A **dial** is a connection being opened. It counts as one from the moment it is allowed, and it belongs to the host: its owner is
 //!   only the first that it serves. When the owner is served otherwise or gives up, the dial goes on for the next.
 //! - A **connection** lies idle here, or is in use, in which case only its entry is here.
+//! - A **shared** connection (HTTP/2) carries many requests. It lies idle here like any other; while it carries some it is in use, and
+//!   whoever holds it says whether it has [room](Pool::set_sharing) for more. As long as it has, waiters are [offered](Pool::offer) a
+//!   place in it and do not dial. Where shared connections can be had, one dial at a time is made until it is known whether they are.
 //! - A host whose waiters need dials that a limit forbids stands among the **starving**, each once, in order: a slot that becomes free
 //!   goes to the first of them.
 //!
@@ -43,6 +46,14 @@ use crate::key::{Hashed, Key};
 /// A connection's number, unique in its pool, counted from 1 in the order in which they were opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub(crate) u64);
+
+impl ConnId {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
 
 impl std::fmt::Display for ConnId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,6 +105,10 @@ impl Idle {
     pub(crate) fn duration(self) -> Duration {
         self.until.saturating_duration_since(self.since)
     }
+
+    pub(crate) fn is_longer_than(self, limit: Duration) -> bool {
+        self.since + limit < self.until
+    }
 }
 
 /// What a request gets when it asks.
@@ -122,6 +137,8 @@ pub(crate) enum Waited {
     Served,
     /// It is to open a connection.
     Dial(DialId),
+    /// A shared connection may have room for it; if it has, the waiter ends with [`Pool::share`].
+    Offered,
     /// The pool was shut down.
     Refused(Refused),
 }
@@ -183,6 +200,10 @@ struct Host {
     undialed: List,
     stats: PoolStats,
     is_starving: bool,
+    /// Its connections may turn out to be shared, so that one is opened first.
+    one_at_a_time: bool,
+    /// A shared connection has room.
+    sharing: bool,
     /// Connections of an older epoch are not kept.
     epoch: u64,
     vacated: u64,
@@ -206,6 +227,10 @@ struct Waiter<C, W> {
     in_undialed: Links,
     waker: Option<W>,
     state: State<C>,
+    /// Only a new connection will do.
+    fresh: bool,
+    /// It was told of a shared connection, and has not yet looked.
+    offered: bool,
     /// Its dial, from when it is allowed to when it ends.
     dial: Option<DialId>,
 }
@@ -281,6 +306,7 @@ impl<C, W> Pool<C, W> {
     pub(crate) fn look(&mut self, waiter: &WaiterId) -> Waited {
         let waiter = &mut self.waiters[waiter.0 as usize];
         match &waiter.state {
+            State::Waiting if std::mem::take(&mut waiter.offered) => Waited::Offered,
             State::Waiting => Waited::Pending,
             State::Served(_) => Waited::Served,
             State::Refused => Waited::Refused(Refused::Shutdown),
@@ -312,9 +338,13 @@ impl<C, W> Pool<C, W> {
     /// Ends a waiter in whatever state it is. What it had been given goes to the next; its dial, if that is under way, goes on for
     /// others.
     pub(crate) fn give_up(&mut self, waiter: WaiterId, now: Instant, fx: &mut Effects<C, W>) {
+        self.end_waiter(waiter, None, now, fx);
+    }
+
+    fn end_waiter(&mut self, waiter: WaiterId, served: Option<Instant>, now: Instant, fx: &mut Effects<C, W>) {
         let index = waiter.0;
         let host = self.waiters[index as usize].host;
-        self.leave_lists(index, None);
+        self.leave_lists(index, served);
         let waiter = self.waiters.remove(index as usize);
         match waiter.state {
             State::Served(taken) => self.lay_down(taken.slot, taken.conn, now, fx),
@@ -326,6 +356,80 @@ impl<C, W> Pool<C, W> {
             }
         }
         self.settle(host, now, fx);
+    }
+
+    // ---- what shared connections do
+
+    /// A dial has opened a connection that many requests may use at once. It counts as in use, for whoever has opened it, and waiters are
+    /// to be [offered](Self::offer) a place in it; the dial's owner still waits.
+    pub(crate) fn dialed_shared(
+        &mut self,
+        dial: DialId,
+        expires: Option<Instant>,
+        now: Instant,
+        fx: &mut Effects<C, W>,
+    ) -> Slot {
+        let Dial { host, owner, since, .. } = self.dials[dial.0 as usize];
+        let slot = self.enter(dial, host, since, expires, now);
+        let this = &mut self.hosts[host as usize];
+        this.one_at_a_time = true;
+        this.sharing = true;
+        if let Some(owner) = owner {
+            self.waiters[owner as usize].dial = None;
+            // If there is no room for it, it is the first that may dial again.
+            let Host { undialed, .. } = &mut self.hosts[host as usize];
+            undialed.push_front::<Undialed, _>(&mut self.waiters, owner);
+        }
+        self.settle(host, now, fx);
+        slot
+    }
+
+    /// Says whether a shared connection to `key` has room. If none has, waiters may dial.
+    pub(crate) fn set_sharing(&mut self, key: &Key, sharing: bool, now: Instant, fx: &mut Effects<C, W>) {
+        let Some(&host) = self.keys.get(key) else { return };
+        let was = std::mem::replace(&mut self.hosts[host as usize].sharing, sharing);
+        if was && !sharing {
+            self.settle(host, now, fx);
+        }
+    }
+
+    /// Tells the first `count` waiters of `key` that have not been told that a shared connection may have room.
+    pub(crate) fn offer(&mut self, key: &Key, count: usize, fx: &mut Effects<C, W>) {
+        let Some(&host) = self.keys.get(key) else { return };
+        let mut told = 0;
+        let mut next = self.hosts[host as usize].queue.front();
+        while let Some(index) = next
+            && told < count
+        {
+            let waiter = &mut self.waiters[index as usize];
+            if !waiter.offered {
+                waiter.offered = true;
+                fx.wake(waiter.waker.take());
+                told += 1;
+            }
+            next = Node::<Queue>::peek(waiter).next;
+        }
+    }
+
+    /// Ends a waiter that has a place in a shared connection. What else it had been given goes to the next; its dial, if that is under
+    /// way, goes on for others.
+    pub(crate) fn share(&mut self, waiter: WaiterId, now: Instant, fx: &mut Effects<C, W>) {
+        self.end_waiter(waiter, Some(now), now, fx);
+    }
+
+    /// Counts a request that has a place in the connection of `slot`, which was there before it.
+    pub(crate) fn shared_again(&mut self, slot: Slot) {
+        let host = self.conns[slot.index as usize].host;
+        self.count(host, |stats| stats.reused += 1);
+    }
+
+    /// How many requests wait for a connection to `key`.
+    pub(crate) fn waiting(&self, key: &Key) -> usize {
+        self.keys.get(key).map_or(0, |&host| self.hosts[host as usize].stats.waiting)
+    }
+
+    pub(crate) fn is_shut(&self) -> bool {
+        self.shut
     }
 
     // ---- what dials do
@@ -362,19 +466,8 @@ impl<C, W> Pool<C, W> {
         fx: &mut Effects<C, W>,
     ) {
         let Dial { host, owner, since, .. } = self.dials[dial.0 as usize];
-        let took = now.saturating_duration_since(since);
-        self.end_dial(dial);
-        let id = ConnId(self.totals.created + 1);
-        let entry =
-            Entry { id, host, links: Links::default(), idle: None, idle_limit: None, expires, epoch: self.epoch(host) };
-        let index = narrow(self.conns.insert(entry));
-        self.recency.put(index, ());
-        self.count(host, |stats| {
-            stats.created += 1;
-            stats.in_use += 1;
-            stats.dial_time.add(took);
-        });
-        let slot = Slot { index, id };
+        let slot = self.enter(dial, host, since, expires, now);
+        self.hosts[host as usize].one_at_a_time = false;
         let conn = conn(slot);
         match owner {
             _ if self.shut => self.close(slot, conn, CloseReason::Shutdown, fx),
@@ -394,6 +487,8 @@ impl<C, W> Pool<C, W> {
             self.waiters[owner as usize].dial = None;
         }
         self.end_dial(dial);
+        // Those that wait must not fail one after the other.
+        self.hosts[host as usize].one_at_a_time = false;
         self.count(host, |stats| stats.dials_failed += 1);
         self.settle(host, now, fx);
     }
@@ -432,10 +527,11 @@ impl<C, W> Pool<C, W> {
         self.pick_up(host, slot.index).map(|(conn, _)| conn)
     }
 
-    /// Counts a request that is sent again after the connection of `slot` failed it.
-    pub(crate) fn retried(&mut self, slot: Slot) {
-        let host = self.conns[slot.index as usize].host;
+    /// Counts a request to `key` that is sent again after its connection failed it. That may be gone already.
+    pub(crate) fn retried(&mut self, key: &Key) {
+        let host = self.host(key);
         self.count(host, |stats| stats.retried += 1);
+        self.vacate_if_empty(host);
     }
 
     // ---- what time and the program do
@@ -479,6 +575,28 @@ impl<C, W> Pool<C, W> {
         }
         self.abort_unwanted(Some(host), fx);
         self.settle(host, now, fx);
+    }
+
+    /// Closes the idle connections for which `is` holds. Looks at all of them.
+    pub(crate) fn close_idle_where(
+        &mut self,
+        is: impl Fn(&Key, &C) -> bool,
+        reason: CloseReason,
+        now: Instant,
+        fx: &mut Effects<C, W>,
+    ) {
+        let found: Vec<(u32, u32)> = self
+            .conns
+            .iter()
+            .filter(|(_, entry)| {
+                entry.idle.as_ref().is_some_and(|(conn, _)| is(&self.hosts[entry.host as usize].key, conn))
+            })
+            .map(|(index, entry)| (narrow(index), entry.host))
+            .collect();
+        for (index, host) in found {
+            self.close_idle_one(host, index, reason, fx);
+            self.settle(host, now, fx);
+        }
     }
 
     /// Refuses everything from now on; what is in use goes on, and is closed when it comes back.
@@ -564,6 +682,8 @@ impl<C, W> Pool<C, W> {
             undialed: List::default(),
             stats: PoolStats::default(),
             is_starving: false,
+            one_at_a_time: key.may_be_shared(),
+            sharing: false,
             epoch: 0,
             vacated: 0,
         };
@@ -608,6 +728,8 @@ impl<C, W> Pool<C, W> {
             in_undialed: Links::default(),
             waker: None,
             state: State::Waiting,
+            fresh: !reuse,
+            offered: false,
             dial: None,
         };
         let index = narrow(self.waiters.insert(waiter));
@@ -778,6 +900,23 @@ impl<C, W> Pool<C, W> {
         });
     }
 
+    /// Ends a dial and enters the connection that it has opened.
+    fn enter(&mut self, dial: DialId, host: u32, since: Instant, expires: Option<Instant>, now: Instant) -> Slot {
+        let took = now.saturating_duration_since(since);
+        self.end_dial(dial);
+        let id = ConnId(self.totals.created + 1);
+        let entry =
+            Entry { id, host, links: Links::default(), idle: None, idle_limit: None, expires, epoch: self.epoch(host) };
+        let index = narrow(self.conns.insert(entry));
+        self.recency.put(index, ());
+        self.count(host, |stats| {
+            stats.created += 1;
+            stats.in_use += 1;
+            stats.dial_time.add(took);
+        });
+        Slot { index, id }
+    }
+
     fn start_dial(&mut self, host: u32, owner: Option<u32>, now: Instant) -> DialId {
         let dial = DialId(narrow(self.dials.insert(Dial { host, owner, since: now, aborted: false })));
         self.count(host, |stats| stats.dialing += 1);
@@ -847,7 +986,9 @@ impl<C, W> Pool<C, W> {
     /// Whether a waiter of `host` may dial. An idle connection makes way if that is what it takes.
     fn make_room(&mut self, host: u32, fx: &mut Effects<C, W>) -> Room {
         let this = &self.hosts[host as usize];
-        if this.undialed.is_empty() || this.stats.dialing >= self.limits.max_dials_per_host {
+        let Some(first) = this.undialed.front() else { return Room::HostFull };
+        let most = if this.one_at_a_time { 1 } else { self.limits.max_dials_per_host };
+        if this.stats.dialing >= most || (this.sharing && !self.waiters[first as usize].fresh) {
             return Room::HostFull;
         }
         if this.stats.open() + this.stats.dialing >= self.limits.max_conns_per_host {

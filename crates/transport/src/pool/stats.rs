@@ -21,6 +21,8 @@ pub enum CloseReason {
     Evicted,
     /// The program asked: `close_idle_connections` or `evict`.
     Requested,
+    /// The address that it leads to is not among those of its name any more.
+    AddressGone,
     /// One side had said `Connection: close`, or the message could only end with the connection.
     NotPersistent,
     /// A request or a response body was given up before its end.
@@ -35,7 +37,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, in the order in which [`Closed`] counts them.
-    pub const ALL: [CloseReason; 12] = [
+    pub const ALL: [CloseReason; 13] = [
         CloseReason::IdleTimeout,
         CloseReason::ClosedByPeer,
         CloseReason::MaxAge,
@@ -43,6 +45,7 @@ impl CloseReason {
         CloseReason::Surplus,
         CloseReason::Evicted,
         CloseReason::Requested,
+        CloseReason::AddressGone,
         CloseReason::NotPersistent,
         CloseReason::Abandoned,
         CloseReason::Failed,
@@ -61,6 +64,7 @@ impl CloseReason {
             CloseReason::Surplus => "surplus",
             CloseReason::Evicted => "evicted",
             CloseReason::Requested => "requested",
+            CloseReason::AddressGone => "address gone",
             CloseReason::NotPersistent => "not persistent",
             CloseReason::Abandoned => "abandoned",
             CloseReason::Failed => "failed",

@@ -2,6 +2,7 @@
 
 mod model;
 mod properties;
+mod sharing;
 mod tables;
 
 use http::uri::Authority;
@@ -55,8 +56,11 @@ impl<C, W> Pool<C, W> {
             assert!(idle <= self.limits.max_idle_per_host, "max_idle_conns_per_host");
             if !self.shut {
                 assert!(idle == 0 || host.queue.is_empty(), "nothing lies idle while a waiter would take it");
+                let most_dials = if host.one_at_a_time { 1 } else { self.limits.max_dials_per_host };
+                let shares = host.undialed.front().is_some_and(|at| host.sharing && !self.waiters[at as usize].fresh);
                 let room = host.stats.open() + dials < self.limits.max_conns_per_host
-                    && dials < self.limits.max_dials_per_host
+                    && dials < most_dials
+                    && !shares
                     && self.totals.open() + self.totals.dialing < self.limits.max_conns;
                 assert!(!room || host.undialed.is_empty(), "no slot is free while a waiter has no dial");
                 assert_eq!(host.is_starving, self.starving.contains(&index), "the starving are marked");

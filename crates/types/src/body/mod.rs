@@ -21,6 +21,7 @@ pub use self::channel::{BodySender, SendError};
 use self::replay::Replayable;
 pub use self::replay::Replayer;
 pub use self::stream::BodyStream;
+use crate::charset::{Charset, decode};
 use crate::{BoxError, Error, ErrorKind, Result};
 
 /// The body of a request or a response: nothing, bytes in memory, or a stream of frames.
@@ -259,11 +260,7 @@ impl Body {
     /// # Errors
     /// As [`bytes`](Body::bytes), and [`ErrorKind::Decode`] with the offset of the first byte that is not UTF-8.
     pub async fn text(self) -> Result<String> {
-        // Bytes that nobody else holds become the string without a copy.
-        String::from_utf8(self.bytes().await?.into()).map_err(|error| {
-            let (at, len) = (error.utf8_error().valid_up_to(), error.as_bytes().len());
-            Error::new(ErrorKind::Decode, format!("the body is not UTF-8 text: byte {at} of {len} is not"))
-        })
+        decode(self.bytes().await?, Charset::UTF_8)
     }
 
     /// Reads to the end and parses it as JSON.

@@ -22,9 +22,11 @@ impl Replayable {
     }
 }
 
-/// Makes a body once more, see [`Body::replayer`].
+/// Makes a body once more, see [`Body::replayer`]. Cheap to clone.
+#[derive(Clone)]
 pub struct Replayer(Source);
 
+#[derive(Clone)]
 enum Source {
     Empty,
     Full(Bytes),

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::request::Parts;
-use roundtrip_types::Result;
+use roundtrip_types::{Request, Result};
 
 use super::{Proxy, ProxyEnv};
 
@@ -19,7 +18,7 @@ use super::{Proxy, ProxyEnv};
 /// // One for all:
 /// let fixed = ProxyConfig::fixed(Proxy::new("socks5h://127.0.0.1:9050")?);
 /// // By request: anything of the request's head may decide.
-/// let by_host = ProxyConfig::choose(|request| match request.uri.host() {
+/// let by_host = ProxyConfig::choose(|request| match request.uri().host() {
 ///     Some(host) if host.ends_with(".onion") => Proxy::new("socks5h://127.0.0.1:9050").map(Some),
 ///     _ => Ok(None),
 /// });
@@ -38,7 +37,7 @@ enum Kind {
     Choose(Arc<Choose>),
 }
 
-type Choose = dyn Fn(&Parts) -> Result<Option<Proxy>> + Send + Sync;
+type Choose = dyn Fn(&Request) -> Result<Option<Proxy>> + Send + Sync;
 
 impl ProxyConfig {
     /// No proxy.
@@ -69,7 +68,7 @@ impl ProxyConfig {
     ///
     /// It is called for each request, so parse proxies outside of it. Connections are shared by requests with equal proxies.
     #[must_use]
-    pub fn choose(choose: impl Fn(&Parts) -> Result<Option<Proxy>> + Send + Sync + 'static) -> Self {
+    pub fn choose(choose: impl Fn(&Request) -> Result<Option<Proxy>> + Send + Sync + 'static) -> Self {
         ProxyConfig(Kind::Choose(Arc::new(choose)))
     }
 
@@ -79,7 +78,7 @@ impl ProxyConfig {
     }
 
     /// The proxy for a request to this scheme, host and port.
-    pub(crate) fn proxy_for(&self, request: &Parts, scheme: &str, host: &str, port: u16) -> Result<Option<Proxy>> {
+    pub(crate) fn proxy_for(&self, request: &Request, scheme: &str, host: &str, port: u16) -> Result<Option<Proxy>> {
         match &self.0 {
             Kind::None => Ok(None),
             Kind::Env(env) => env.proxy_for(scheme, host, port),
@@ -104,8 +103,8 @@ impl fmt::Debug for ProxyConfig {
 mod tests {
     use super::*;
 
-    fn parts(uri: &str) -> Parts {
-        http::Request::get(uri).body(()).unwrap().into_parts().0
+    fn parts(uri: &str) -> Request {
+        http::Request::get(uri).body(Default::default()).unwrap()
     }
 
     #[test]
@@ -121,7 +120,7 @@ mod tests {
         let env = ProxyEnv::from_vars(|name| (name == "HTTP_PROXY").then(|| "px.test".to_owned()));
         assert_eq!(asked(&ProxyConfig::env(env.clone()), "h.test"), px());
         assert_eq!(asked(&ProxyConfig::env(env), "localhost"), None);
-        let by_path = ProxyConfig::choose(|request| match request.uri.path() {
+        let by_path = ProxyConfig::choose(|request| match request.uri().path() {
             "/" => Proxy::new("px.test").map(Some),
             _ => Ok(None),
         });

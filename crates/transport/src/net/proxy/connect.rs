@@ -1,7 +1,7 @@
 //! Asking an HTTP proxy for a tunnel: CONNECT (RFC 9110, section 9.3.6).
 
 use bytes::BytesMut;
-use http::header::PROXY_AUTHENTICATE;
+use http::header::{PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::{Method, StatusCode};
 use roundtrip_h1::write::encode_request_head;
 use roundtrip_h1::{Excerpt, Framing, Limits, RequestTarget, ResponseHead, ResponseParser};
@@ -96,16 +96,19 @@ fn refused(proxy: &Proxy, authority: &str, head: &ResponseHead) -> Error {
         b"" => head.status.to_string(),
         reason => format!("{} {}", head.status.as_str(), cut(reason)),
     };
+    let has_credentials = proxy.connect_fields().contains_key(PROXY_AUTHORIZATION);
     let what = match head.status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             let wants = head.headers.get(PROXY_AUTHENTICATE).map(|value| cut(value.as_bytes()));
             let wants = wants.map(|scheme| format!(", it wants {scheme}")).unwrap_or_default();
-            if proxy.connect_fields().contains_key(http::header::PROXY_AUTHORIZATION) {
+            if has_credentials {
                 format!("it refuses our credentials ({status}{wants})")
             } else {
                 format!("it wants credentials and its URL has none ({status}{wants})")
             }
         }
+        // As tinyproxy says it.
+        StatusCode::UNAUTHORIZED if has_credentials => format!("it refuses our credentials ({status})"),
         code if code.is_server_error() => format!("it cannot reach {authority} ({status})"),
         _ => format!("it refuses a tunnel to {authority} ({status})"),
     };

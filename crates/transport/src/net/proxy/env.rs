@@ -4,9 +4,9 @@ use std::fmt;
 
 use roundtrip_types::{Error, ErrorKind, Phase, Result};
 
+use super::Proxy;
 use super::no_proxy::NoProxy;
 use super::url::ProxyUrl;
-use super::{Proxy, unusable};
 
 /// Proxies from environment variables: Go's `http.ProxyFromEnvironment`.
 ///

@@ -57,6 +57,7 @@ pub(super) async fn black_hole() -> (SocketAddr, Vec<Box<dyn std::any::Any + Sen
 }
 
 /// Sends what comes on either side to the other.
+#[cfg(feature = "tls")]
 pub(super) async fn relay(mut one: TcpStream, mut other: TcpStream) {
     let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
 }
@@ -142,6 +143,13 @@ pub(super) mod tls {
         pub(crate) fn self_signed(name: &str) -> Self {
             let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
             Pair { certificate: made.cert.der().clone(), key: made.signing_key.into() }
+        }
+
+        pub(crate) fn self_signed_authority(name: &str) -> Self {
+            let key = KeyPair::generate().unwrap();
+            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            Pair { certificate: params.self_signed(&key).unwrap().der().clone(), key: key.into() }
         }
 
         pub(crate) fn identity(&self) -> Identity {

@@ -85,6 +85,12 @@ async fn each_certificate_that_does_not_prove_the_server_is_named() {
             "the certificate is self-signed and not among the trusted ones",
         ),
         (
+            // As `openssl req -x509` makes it, an authority of its own.
+            Pair::self_signed_authority("h.test"),
+            TlsProblem::SelfSigned,
+            "the certificate is self-signed and not among the trusted ones",
+        ),
+        (
             stranger.issue("h.test"),
             TlsProblem::UnknownIssuer,
             "the certificate was issued by nobody that is trusted here",
@@ -148,7 +154,7 @@ async fn a_server_that_says_nothing_runs_out_of_time() {
     let target = https("h.test", address.port());
     let error = connect(Authority::new().connect_config(), &target, None).await.unwrap_err();
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Tls)));
-    assert_eq!(error.to_string(), format!("TLS handshake with {target}: not done within 10s"));
+    assert_eq!(error.to_string(), format!("TLS handshake with {target}: not done within 10s (handshake_timeout)"));
 }
 
 #[tokio::test]

@@ -186,7 +186,10 @@ fn failed(target: &Target, cause: TlsError) -> Error {
 }
 
 fn too_late(target: &Target, limit: Duration) -> Error {
-    let message = format!("TLS handshake with {}: not done within {limit:?}", super::dial::shown(&target.to_string()));
+    let message = format!(
+        "TLS handshake with {}: not done within {limit:?} (handshake_timeout)",
+        super::dial::shown(&target.to_string())
+    );
     Error::new(ErrorKind::Timeout, message).with_phase(Phase::Tls)
 }
 

@@ -90,9 +90,8 @@ impl ServerCertVerifier for Verifier {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if self.danger.accept_invalid_names => Ok(ServerCertVerified::assertion()),
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_)))
-                if is_self_signed(end_entity) =>
-            {
+            // What it says about itself comes first; anything else is that nobody else vouches for it.
+            Err(Error::InvalidCertificate(ref problem)) if !is_about_itself(problem) && is_self_signed(end_entity) => {
                 Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))))
             }
             other => other,
@@ -121,6 +120,21 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether a problem is one of the certificate's own, whoever issued it.
+fn is_about_itself(problem: &CertificateError) -> bool {
+    matches!(
+        problem,
+        CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+            | CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }
+            | CertificateError::Revoked
+            | CertificateError::BadEncoding
+    )
 }
 
 /// Whether issuer and subject are one. Whether the signature is its own as well does not matter to one who reads the error.

@@ -82,6 +82,7 @@ impl Future for Waiting {
                     return Poll::Pending;
                 }
                 Waited::Refused(_) => return Poll::Ready(None),
+                Waited::Offered => unreachable!("no connection is shared"),
                 Waited::Pending => {}
             }
             match self.dial {

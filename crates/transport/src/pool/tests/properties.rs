@@ -221,6 +221,7 @@ impl World {
                 self.in_use.push(taken.slot);
             }
             Waited::Refused(_) => unreachable!("it was not shut down"),
+            Waited::Offered => unreachable!("no connection is shared"),
         }
     }
 

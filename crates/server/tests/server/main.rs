@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod ask;
+mod attacks;
+mod control;
+mod idle;
+mod load;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,17 +21,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{Barrier, Notify};
 use tokio::task::JoinHandle;
 
-struct Running<H> {
-    server: Server<H>,
-    addr: SocketAddr,
-    serving: JoinHandle<roundtrip_server::Result<()>>,
+pub(crate) struct Running<H> {
+    pub(crate) server: Server<H>,
+    pub(crate) addr: SocketAddr,
+    pub(crate) serving: JoinHandle<roundtrip_server::Result<()>>,
 }
 
-async fn start<H: Handler>(handler: H) -> Running<H> {
+pub(crate) async fn start<H: Handler>(handler: H) -> Running<H> {
     start_with(handler, ServerConfig::default()).await
 }
 
-async fn start_with<H: Handler>(handler: H, config: ServerConfig) -> Running<H> {
+pub(crate) async fn start_with<H: Handler>(handler: H, config: ServerConfig) -> Running<H> {
     let server = Server::with_config(handler, config);
     let listener = server.listen("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -34,12 +40,12 @@ async fn start_with<H: Handler>(handler: H, config: ServerConfig) -> Running<H> 
 }
 
 impl<H: Handler> Running<H> {
-    async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.addr).await.unwrap()
     }
 
     /// Stops the server and checks that nothing of it is left.
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.server.shutdown(Duration::from_secs(5)).await;
         self.serving.await.unwrap().unwrap();
         assert_eq!(self.server.stats().open, 0);
@@ -47,7 +53,7 @@ impl<H: Handler> Running<H> {
 }
 
 /// Reads one response with a `Content-Length`, head and body.
-async fn read_response(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_response(stream: &mut TcpStream) -> String {
     let mut got = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&got).into_owned();
@@ -62,13 +68,13 @@ async fn read_response(stream: &mut TcpStream) -> String {
     }
 }
 
-async fn read_to_end(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut got = String::new();
     stream.read_to_string(&mut got).await.unwrap();
     got
 }
 
-async fn echo(req: Request) -> Response {
+pub(crate) async fn echo(req: Request) -> Response {
     let line = format!("{} {}", req.method(), req.uri());
     let body = req.text().await.unwrap();
     format!("{line} [{body}]").into_response()
@@ -90,6 +96,31 @@ async fn a_connection_carries_request_after_request() {
     let stats = running.server.stats();
     assert_eq!((stats.accepted, stats.open, stats.requests), (1, 1, 3));
     drop(stream);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn large_bodies_go_through_both_ways_unchanged() {
+    let running = start(|req: Request| async move { req.into_body() }).await;
+    let sent: Vec<u8> = (0..5_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let stream = running.connect().await;
+    let (mut reading, mut writing) = stream.into_split();
+    let upload = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", sent.len());
+            writing.write_all(head.as_bytes()).await.unwrap();
+            writing.write_all(&sent).await.unwrap();
+            writing
+        }
+    });
+    let mut got = Vec::new();
+    reading.read_to_end(&mut got).await.unwrap();
+    drop(upload.await.unwrap());
+    let head = got.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    assert!(got[..head].starts_with(b"HTTP/1.1 200 OK\r\n"));
+    assert!(got[head..] == sent[..], "{} bytes came back", got.len() - head);
     running.stop().await;
 }
 
@@ -146,6 +177,9 @@ async fn a_panic_is_a_logged_500_and_concerns_nobody_else() {
     let response = read_response(&mut stream).await;
     assert!(response.starts_with("HTTP/1.1 500 "), "{response}");
     assert!(!response.contains("boom"), "the panic's words are not for the client: {response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert_eq!(read_to_end(&mut stream).await, "");
+    let mut stream = running.connect().await;
     stream.write_all(b"GET /good HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
     assert!(read_response(&mut stream).await.ends_with("fine"));
     let log = seen.lock().unwrap().clone();

@@ -1,130 +1,20 @@
-//! The transport over real sockets, against servers that do exactly what a test tells them.
+//! Requests, responses, and what becomes of their connections.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
-
-use std::future::Future;
-use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Method;
-use roundtrip_transport::{RoundTripper, Transport, TransportConfig};
-use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request, Response};
+use roundtrip_transport::{
+    ConnectConfig, Connection, Dial, DialFuture, Dialer, RoundTripper, Target, Transport, TransportConfig,
+};
+use roundtrip_types::{Body, ErrorKind, MessageExt, Phase, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
-/// A listening script: each connection runs it with the connection's number, from 1.
-struct Peer {
-    addr: SocketAddr,
-    accepted: Arc<AtomicUsize>,
-    /// Connections whose script has ended.
-    ended: Arc<AtomicUsize>,
-}
-
-impl Peer {
-    async fn start<F, Fut>(script: F) -> Self
-    where
-        F: Fn(usize, TcpStream) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
-    {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (accepted, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let peer = Peer { addr, accepted: Arc::clone(&accepted), ended: Arc::clone(&ended) };
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let script = script(accepted.fetch_add(1, Ordering::SeqCst) + 1, stream);
-                let ended = Arc::clone(&ended);
-                tokio::spawn(async move {
-                    script.await;
-                    ended.fetch_add(1, Ordering::SeqCst);
-                });
-            }
-        });
-        peer
-    }
-
-    /// Answers each request with the same bytes, for as long as the client keeps the connection.
-    async fn answering(response: &'static str) -> Self {
-        Peer::start(move |_, mut stream| async move {
-            while read_request(&mut stream).await.is_some() {
-                stream.write_all(response.as_bytes()).await.unwrap();
-            }
-        })
-        .await
-    }
-
-    /// Writes `bytes` after the first request of each connection, and hangs up.
-    async fn hanging_up_after(bytes: &'static str) -> Self {
-        Peer::start(move |_, mut stream| async move {
-            read_request(&mut stream).await;
-            stream.write_all(bytes.as_bytes()).await.unwrap();
-        })
-        .await
-    }
-
-    fn get(&self, path: &str) -> Request {
-        self.request(Method::GET, path, Body::empty())
-    }
-
-    fn request(&self, method: Method, path: &str, body: Body) -> Request {
-        http::Request::builder().method(method).uri(format!("http://{}{path}", self.addr)).body(body).unwrap()
-    }
-
-    fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::SeqCst)
-    }
-
-    async fn wait_ended(&self, count: usize) {
-        until(|| self.ended.load(Ordering::SeqCst) >= count).await;
-    }
-}
-
-/// Waits for something that other tasks bring about. The test harness's own time limit catches what never comes.
-async fn until(mut done: impl FnMut() -> bool) {
-    while !done() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Lets the runtime look at its sockets: it does so before it sleeps.
-async fn look_at_sockets() {
-    tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
-/// One request, head and body; `None` if the client hung up.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
-    let mut got = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&got).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|n| n.parse().unwrap());
-            let complete = match length {
-                Some(length) => body.len() >= length,
-                None if head.contains("transfer-encoding: chunked") => {
-                    body.contains("0\r\n") && body.ends_with("\r\n\r\n")
-                }
-                None => true,
-            };
-            if complete {
-                return Some(text);
-            }
-        }
-        if stream.read_buf(&mut got).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
-async fn fetch(transport: &Transport, req: Request) -> Result<String, Error> {
-    transport.round_trip(req).await?.text().await
-}
-
-const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+use crate::peer::{HELLO, Peer, fetch, look_at_sockets, read_request, until};
 
 #[tokio::test]
 async fn requests_in_sequence_use_one_connection() {
@@ -165,6 +55,17 @@ async fn a_response_without_a_body_has_given_its_connection_back() {
         let _second = transport.round_trip(peer.request(method, "/", Body::empty())).await.unwrap();
         assert_eq!(peer.accepted(), 1, "the first response is still held");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_came_whole_with_its_head_has_freed_its_connection() {
+    let peer = Peer::answering(HELLO).await;
+    let transport = Transport::new();
+    let first = transport.round_trip(peer.get("/")).await.unwrap();
+    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 1));
+    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
+    assert_eq!(first.text().await.unwrap(), "hello");
+    assert_eq!(peer.accepted(), 1);
 }
 
 #[tokio::test]
@@ -825,4 +726,58 @@ async fn many_tasks_and_hosts_at_once_lose_nothing() {
     let stats = transport.stats();
     assert_eq!(stats.in_use, 0);
     assert!(stats.idle <= 6 && stats.created + stats.reused >= 16 * 90, "{stats:?}");
+}
+
+/// A connection that takes so many bytes and then fails to write, and from which nothing ever comes.
+struct Stuck {
+    takes: usize,
+}
+
+impl tokio::io::AsyncRead for Stuck {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl tokio::io::AsyncWrite for Stuck {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<std::io::Result<usize>> {
+        let taken = data.len().min(self.takes);
+        self.takes -= taken;
+        Poll::Ready(if taken == 0 { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Dial for Stuck {
+    fn dial<'a>(&'a self, _: &'a Target) -> DialFuture<'a> {
+        let takes = self.takes;
+        Box::pin(async move { Ok(Connection::new(Stuck { takes })) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_write_ends_the_request_though_nothing_more_is_heard() {
+    for (takes, was_sent, within) in [(0, false, Duration::ZERO), (10, true, Duration::from_millis(51))] {
+        let dial = Dialer::Custom(Arc::new(Stuck { takes }));
+        let connect = ConnectConfig { dial, ..ConnectConfig::default() };
+        let transport = Transport::with_config(TransportConfig { connect, ..TransportConfig::default() });
+        let began = tokio::time::Instant::now();
+        let req = http::Request::get("http://h.test/").body(Body::empty()).unwrap();
+        let error = transport.round_trip(req).await.unwrap_err();
+        assert_eq!((error.kind(), error.phase()), (ErrorKind::ConnectionLost, Some(Phase::Write)), "{error}");
+        assert_eq!(error.was_sent(), was_sent, "{error}");
+        assert!(began.elapsed() <= within, "{:?}", began.elapsed());
+        assert_eq!(transport.stats().in_use, 0);
+    }
 }

@@ -1,0 +1,107 @@
+//! The body of a response.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use roundtrip_types::{Error, Phase, Result};
+use tokio::task::JoinHandle;
+
+use super::Slot;
+use super::error::explained;
+use super::exchange::with_facts;
+
+/// A body on a stream, which is free at its end.
+pub(crate) struct H2Body {
+    stream: RecvStream,
+    /// `None` once the body has ended, well or badly.
+    slot: Option<Arc<Slot>>,
+    upload: Option<JoinHandle<()>>,
+    bytes_in: u64,
+    id: u32,
+    left: Option<u64>,
+    data_ended: bool,
+}
+
+impl H2Body {
+    pub(super) fn new(
+        stream: RecvStream,
+        slot: Option<Arc<Slot>>,
+        upload: Option<JoinHandle<()>>,
+        bytes_in: u64,
+        id: u32,
+        length: Option<u64>,
+    ) -> Self {
+        H2Body { stream, slot, upload, bytes_in, id, left: length, data_ended: false }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        if self.slot.is_none() {
+            return Poll::Ready(None);
+        }
+        if !self.data_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Fails for a stream that is over, which then gives nothing more to release.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    if self.stream.is_end_stream() {
+                        self.slot = None;
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(self.failed(&error)),
+                None => self.data_ended = true,
+            }
+        }
+        match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => {
+                self.slot = None;
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Err(error) => Poll::Ready(self.failed(&error)),
+        }
+    }
+
+    fn failed(&mut self, error: &h2::Error) -> Option<Result<Frame<Bytes>>> {
+        let slot = self.slot.take()?;
+        let complete = self.left.is_none_or(|left| left == 0);
+        if error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR) && complete {
+            // The response is complete, and the rest of the request not wanted (RFC 9113, section 8.1).
+            return None;
+        }
+        let (ours, _) = explained(&slot.link, error, Some(self.id));
+        Some(Err(with_facts(&slot.link, self.id, ours.with_phase(Phase::Body).with_sent(true))))
+    }
+}
+
+impl HttpBody for H2Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        self.poll(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.slot.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for H2Body {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            slot.link.given_up(self.bytes_in);
+            if let Some(upload) = &self.upload {
+                upload.abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What became of an exchange that failed, and whether it may be sent again.
+
+use h2::Reason;
+use roundtrip_types::{Body, Error, ErrorKind, Phase};
+
+use super::link::Link;
+
+/// An exchange that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) repeat: Repeat,
+    /// The request's body, if nothing of it was read.
+    pub(crate) body: Option<Body>,
+    /// Whether the peer has sent nothing at all since the exchange began.
+    pub(crate) silent: bool,
+}
+
+/// Whether the request may be sent again although it is not known to be harmless (RFC 9113, section 8.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// The server may have acted on it.
+    No,
+    /// The server has not acted on it, since it takes no more requests on this connection: on another.
+    OnAnother,
+    /// The server has not acted on it: later, or on another connection.
+    Elsewhere,
+    /// The server has not acted on it and wants it over HTTP/1.1.
+    OverHttp1,
+}
+
+/// The connection broke before a request was sent on it.
+pub(super) fn at_start(link: &Link, error: h2::Error) -> Error {
+    explained(link, &error, None).0.with_phase(Phase::Connect)
+}
+
+/// Explains an error of stream number `id`; `None` if the stream was never opened.
+pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Error, Repeat) {
+    let code = error.reason();
+    if let (Some((last, why)), Some(id)) = (link.meter.going_away(), id)
+        && id > last
+    {
+        let message = format!("the server went away before it took up this request ({})", name(Reason::from(why)));
+        // A connection's first request may itself be what the server cannot stand (Go: N9), then another would end the same.
+        let repeat = match Reason::from(why) {
+            Reason::NO_ERROR => Repeat::OnAnother,
+            _ if id == 1 => Repeat::No,
+            _ => Repeat::Elsewhere,
+        };
+        return (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), repeat);
+    }
+    let Some(_) = id else {
+        let line = link.closed().map_or_else(|| error.to_string(), |why| why.to_string());
+        let message = format!("the connection ended before the request was sent: {line}");
+        return (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), Repeat::Elsewhere);
+    };
+    if error.is_reset() && error.is_remote() {
+        return match code {
+            Some(Reason::REFUSED_STREAM) => {
+                let message = "the server refused the request without acting on it (REFUSED_STREAM)";
+                (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), Repeat::Elsewhere)
+            }
+            Some(Reason::HTTP_1_1_REQUIRED) => {
+                let message = "the server wants this request over HTTP/1.1 (HTTP_1_1_REQUIRED)";
+                (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), Repeat::OverHttp1)
+            }
+            code => {
+                let message = format!("the server reset the stream ({})", code.map_or_else(String::new, name));
+                (Error::new(ErrorKind::ConnectionLost, message).with_sent(true), Repeat::No)
+            }
+        };
+    }
+    if let (true, Some(code)) = (error.is_reset(), code) {
+        // h2's own verdict on this stream, which does not tell the two apart.
+        let most = link.max_header_list();
+        let code = name(code);
+        let message =
+            format!("the response is malformed, or its header list is beyond the {most} bytes allowed ({code})");
+        return (Error::new(ErrorKind::Protocol, message).with_sent(true), Repeat::No);
+    }
+    let (kind, message) = match code {
+        Some(code) if error.is_go_away() && error.is_remote() => {
+            (ErrorKind::ConnectionLost, format!("the server closed the connection ({})", name(code)))
+        }
+        Some(code) => (ErrorKind::Protocol, format!("the server broke HTTP/2 ({})", broken(error, code))),
+        None => match error.get_io() {
+            Some(io) if io.kind() == std::io::ErrorKind::InvalidData => (ErrorKind::Protocol, io.to_string()),
+            _ => {
+                let why = link.closed().map_or_else(|| error.to_string(), |why| why.to_string());
+                // Closed by the program.
+                let ours = link.close_wanted().is_some();
+                let kind = if ours { ErrorKind::Canceled } else { ErrorKind::ConnectionLost };
+                (kind, format!("the connection ended: {why}"))
+            }
+        },
+    };
+    (Error::new(kind, message).with_sent(true), Repeat::No)
+}
+
+/// What h2 says about a peer's fault: the code and, where there are some, its own words.
+fn broken(error: &h2::Error, code: Reason) -> String {
+    let line = error.to_string();
+    // As h2 sends it to the peer, too: `connection error detected: ... (b"too_many_continuations")`.
+    match line.split_once("(b\"").and_then(|(_, rest)| rest.split_once('"')) {
+        Some((words, _)) if !words.is_empty() => format!("{}, {words}", name(code)),
+        _ => name(code),
+    }
+}
+
+/// A code as the RFC writes it.
+fn name(code: Reason) -> String {
+    let name = match code {
+        Reason::NO_ERROR => "NO_ERROR",
+        Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR",
+        Reason::INTERNAL_ERROR => "INTERNAL_ERROR",
+        Reason::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR",
+        Reason::SETTINGS_TIMEOUT => "SETTINGS_TIMEOUT",
+        Reason::STREAM_CLOSED => "STREAM_CLOSED",
+        Reason::FRAME_SIZE_ERROR => "FRAME_SIZE_ERROR",
+        Reason::REFUSED_STREAM => "REFUSED_STREAM",
+        Reason::CANCEL => "CANCEL",
+        Reason::COMPRESSION_ERROR => "COMPRESSION_ERROR",
+        Reason::CONNECT_ERROR => "CONNECT_ERROR",
+        Reason::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM",
+        Reason::INADEQUATE_SECURITY => "INADEQUATE_SECURITY",
+        Reason::HTTP_1_1_REQUIRED => "HTTP_1_1_REQUIRED",
+        other => return format!("code {}", u32::from(other)),
+    };
+    name.to_owned()
+}

@@ -1,0 +1,312 @@
+//! One request and its response.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use h2::client::ResponseFuture;
+use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
+
+use super::body::H2Body;
+use super::error::{Failed, Repeat, explained};
+use super::link::Link;
+use super::upload::{Upload, UploadError};
+use super::{H2Conn, Slot};
+use crate::config::InterimHook;
+
+/// A request as it goes out.
+pub(crate) struct Outgoing {
+    head: Request<()>,
+    body: Body,
+    /// How long the body is, if its head says so.
+    length: Option<u64>,
+}
+
+/// What is to be known of an exchange while it goes on.
+#[derive(Clone, Copy)]
+pub(crate) struct Watched<'a> {
+    /// Set when the request has been sent in full.
+    pub(crate) sent: &'a AtomicBool,
+    pub(crate) on_interim: Option<&'a InterimHook>,
+    pub(crate) window_timeout: Option<Duration>,
+}
+
+/// Most interim responses (1xx) before the final one, and most bytes of their fields.
+const INTERIM_MOST: usize = 1000;
+const INTERIM_BYTES: usize = 1 << 20;
+
+impl Outgoing {
+    /// Makes a request fit for HTTP/2: `host` as its authority, no fields that are about an HTTP/1 connection (RFC 9113, section
+    /// 8.2.2). `length` is what `Content-Length` says; `None` leaves it out. `accept` is what `Accept-Encoding` says in our name.
+    ///
+    /// # Errors
+    /// Kind `Request`: the authority cannot be sent.
+    pub(crate) fn new<T>(
+        request: &Request<T>,
+        scheme: &str,
+        host: &str,
+        length: Option<u64>,
+        accept: Option<&str>,
+        body: Body,
+    ) -> Result<Self> {
+        let invalid = |what: &str| Error::new(ErrorKind::Request, what.to_owned()).with_phase(Phase::Prepare);
+        let authority = match request.headers().get(HOST) {
+            Some(host) => Authority::try_from(host.as_bytes()),
+            None => Authority::try_from(host),
+        };
+        let authority = authority.map_err(|_| invalid("the Host field is no host with a port"))?;
+        let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        let mut head = Request::new(());
+        *head.method_mut() = request.method().clone();
+        *head.uri_mut() = uri.map_err(|_| invalid("the URL cannot be sent over HTTP/2"))?;
+        *head.version_mut() = Version::HTTP_2;
+        *head.headers_mut() = fields(request.headers());
+        if let Some(length) = length {
+            head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Some(accept) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
+            head.headers_mut().insert(ACCEPT_ENCODING, accept);
+        }
+        Ok(Outgoing { head, body, length })
+    }
+}
+
+/// The fields without those of an HTTP/1 connection.
+fn fields(headers: &HeaderMap) -> HeaderMap {
+    let mut fields = headers.clone();
+    for value in headers.get_all(CONNECTION) {
+        let named = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        for name in named.filter_map(|name| HeaderName::from_bytes(name).ok()) {
+            fields.remove(name);
+        }
+    }
+    for name in [HOST, CONNECTION, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH] {
+        fields.remove(name);
+    }
+    fields.remove("keep-alive");
+    fields.remove("proxy-connection");
+    // Of TE, only this may stand.
+    if fields.get_all(TE).iter().any(|value| value != "trailers") {
+        let trailers =
+            headers.get_all(TE).iter().any(|value| value.as_bytes().windows(8).any(|word| word == b"trailers"));
+        fields.remove(TE);
+        if trailers {
+            fields.insert(TE, HeaderValue::from_static("trailers"));
+        }
+    }
+    fields
+}
+
+/// An exchange in progress. Dropped before its end, it was given up, and the peer may be gone.
+struct Running {
+    slot: Option<Slot>,
+    /// What had come in when it began.
+    bytes_in: u64,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(slot) = &self.slot {
+            slot.link.given_up(self.bytes_in);
+        }
+    }
+}
+
+impl H2Conn {
+    /// Sends a request on a stream that was [reserved](H2Conn::reserve), and returns the response when its head is there, with its
+    /// body if there is more to come.
+    ///
+    /// The upload goes on beside the response. What is left of it when the head has come goes on in a task of its own, which the
+    /// end of the response's body does not wait for, and dropping that body stops.
+    ///
+    /// # Errors
+    /// What failed, and whether the request may be sent again, see [`Failed`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future resets the stream. If the peer has said nothing since the request began, the connection takes no new
+    /// streams until it has answered a PING.
+    pub(crate) async fn send(
+        &self,
+        slot: Slot,
+        request: Outgoing,
+        watched: Watched<'_>,
+    ) -> Result<Response<Option<H2Body>>, Failed> {
+        let Outgoing { head, body, length } = request;
+        let link = Arc::clone(&slot.link);
+        let mut running = Running { bytes_in: link.meter.bytes_in.load(Ordering::Relaxed), slot: Some(slot) };
+        let unsent = |body: Body, error: &h2::Error| {
+            let (error, repeat) = explained(&link, error, None);
+            Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
+        };
+        let mut send = self.send.clone();
+        // Ready at once, since there are no more streams than the peer allows; or the connection is over.
+        let ready = poll_fn(|cx| send.poll_ready(cx)).await;
+        let no_body = http_body::Body::is_end_stream(&body);
+        let opened = ready.and_then(|()| send.send_request(head, no_body));
+        let (mut response, stream) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                running.slot = None;
+                if error.is_io() || error.is_go_away() || link.closed().is_some() {
+                    return Err(unsent(body, &error));
+                }
+                // The request is not one that h2 would send.
+                let error = Error::new(ErrorKind::Request, "the request cannot be sent over HTTP/2").with_cause(error);
+                let error = error.with_phase(Phase::Prepare);
+                return Err(Failed { error, repeat: Repeat::No, body: Some(body), silent: true });
+            }
+        };
+        link.meter.opened.fetch_add(1, Ordering::Relaxed);
+        let id = response.stream_id().as_u32();
+        let mut upload = (!no_body).then(|| Upload::new(body, stream, length, watched.window_timeout));
+        let mut interim = Interim::default();
+        let outcome = poll_fn(|cx| {
+            if let Some(sending) = &mut upload {
+                match sending.poll_send(cx) {
+                    Poll::Ready(Ok(())) => upload = None,
+                    Poll::Ready(Err(UploadError::Body(error))) => return Poll::Ready(Err(Ended::Ours(error))),
+                    // What the response says is worth more.
+                    Poll::Ready(Err(UploadError::Stream)) => upload = None,
+                    Poll::Pending => {}
+                }
+            }
+            if upload.is_none() {
+                watched.sent.store(true, Ordering::Relaxed);
+            }
+            if let Err(error) = interim.skip(&mut response, watched.on_interim, cx) {
+                return Poll::Ready(Err(Ended::Ours(Box::new(error))));
+            }
+            let answered = std::pin::Pin::new(&mut response).poll(cx);
+            answered.map_err(Ended::Stream)
+        })
+        .await;
+        match outcome {
+            Ok(response) => Ok(answered(response, running, upload, id)),
+            Err(Ended::Ours(error)) => {
+                running.slot = None;
+                Err(Failed { error: *error, repeat: Repeat::No, body: None, silent: false })
+            }
+            Err(Ended::Stream(error)) => {
+                running.slot = None;
+                let (error, repeat) = explained(&link, &error, Some(id));
+                let silent = link.meter.bytes_in.load(Ordering::Relaxed) == running.bytes_in;
+                Err(Failed { error: error.with_phase(Phase::Wait), repeat, body: None, silent })
+            }
+        }
+    }
+}
+
+enum Ended {
+    Ours(Box<Error>),
+    Stream(h2::Error),
+}
+
+/// The interim responses so far.
+#[derive(Default)]
+struct Interim {
+    count: usize,
+    bytes: usize,
+}
+
+impl Interim {
+    /// Skips those that have come, up to a limit.
+    fn skip(
+        &mut self,
+        response: &mut ResponseFuture,
+        hook: Option<&InterimHook>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Result<()> {
+        while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
+            self.count += 1;
+            if let Some(hook) = hook {
+                hook.call(interim.status(), interim.headers());
+            }
+            self.bytes +=
+                interim.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+            if self.count > INTERIM_MOST || self.bytes > INTERIM_BYTES {
+                let message =
+                    format!("the server sends interim responses without end ({}, of {} bytes)", self.count, self.bytes);
+                return Err(Error::new(ErrorKind::TooLarge, message).with_phase(Phase::Wait).with_sent(true));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answered(
+    response: Response<h2::RecvStream>,
+    mut running: Running,
+    upload: Option<Upload>,
+    id: u32,
+) -> Response<Option<H2Body>> {
+    let (parts, stream) = response.into_parts();
+    let slot = running.slot.take().map(Arc::new);
+    let upload = upload.map(|mut upload| {
+        // The stream is in use as long as something goes out on it.
+        let slot = slot.clone();
+        tokio::spawn(async move {
+            // An error here is the server's choice to hear no more; what it says instead is in the response.
+            let _ = poll_fn(|cx| upload.poll_send(cx)).await;
+            drop(slot);
+        })
+    });
+    let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = if stream.is_end_stream() && upload.is_none() {
+        drop(slot);
+        None
+    } else {
+        Some(H2Body::new(stream, slot, upload, running.bytes_in, id, length))
+    };
+    Response::from_parts(parts, body)
+}
+
+/// The name of a stream for errors.
+pub(super) fn with_facts(link: &Link, id: u32, error: Error) -> Error {
+    let peer: Cow<'_, str> = link.info().peer().to_string().into();
+    error.with_facts(format!("stream {id} of the HTTP/2 connection to {peer}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::get("https://h.test:8443/a?b");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        Outgoing::new(&request.body(()).unwrap(), "https", "h.test:8443", None, None, Body::empty()).unwrap().head
+    }
+
+    #[test]
+    fn fields_of_the_connection_stay_behind() {
+        let head = outgoing(&[
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "5"),
+            ("proxy-connection", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip, trailers"),
+            ("x-end", "2"),
+            ("content-length", "9"),
+        ]);
+        let names: Vec<_> = head.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-end", "te"]);
+        assert_eq!(head.headers()[TE], "trailers");
+    }
+
+    #[test]
+    fn a_host_field_is_the_authority() {
+        assert_eq!(outgoing(&[]).uri(), "https://h.test:8443/a?b");
+        let head = outgoing(&[("host", "other.test")]);
+        assert_eq!((head.uri().to_string().as_str(), head.headers().len()), ("https://other.test/a?b", 0));
+    }
+}

@@ -1,0 +1,263 @@
+//! What a connection's handles, its task and its exchanges share.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use super::Http2Config;
+use crate::net::ConnInfo;
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum H2Event {
+    /// A stream may have become free, or the connection be trusted again.
+    Room,
+    /// The peer takes no new streams; those that it has go on.
+    Draining,
+    /// It is over.
+    Closed,
+}
+
+/// Is told what happens. No lock is held; it may be called from any task.
+pub(crate) type Hook = Box<dyn Fn(H2Event) + Send + Sync>;
+
+/// Why no stream can be reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// All streams that may be open at once are.
+    Full,
+    /// An exchange was given up before the peer had said anything since it began. Whether the connection is alive is known
+    /// when a PING comes back.
+    Suspect,
+    /// The peer is going away, or the connection was retired.
+    Draining,
+    /// It is over.
+    Closed,
+}
+
+/// As many streams as may be opened before the peer's settings are known (RFC 9113, section 6.5.2, recommends that it allow so
+/// many).
+pub(super) const STREAMS_AT_FIRST: usize = 100;
+
+pub(super) struct Link {
+    info: ConnInfo,
+    hook: Hook,
+    limit: usize,
+    max_header_list: usize,
+    state: Mutex<State>,
+    pub(super) meter: Meter,
+}
+
+#[derive(Default)]
+struct State {
+    in_flight: usize,
+    draining: bool,
+    /// By our own wish.
+    retired: bool,
+    suspect: bool,
+    /// Whether the driver is to send a PING as soon as it can.
+    ping_wanted: bool,
+    closed: Option<Arc<str>>,
+    /// Why the driver is to close the connection.
+    close_wanted: Option<Arc<str>>,
+    driver: Option<Waker>,
+}
+
+/// What is seen of the frames that come in, and counted of what goes out.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    pub(super) bytes_in: AtomicU64,
+    /// Payload of DATA frames.
+    pub(super) data_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    /// Streams that were opened.
+    pub(super) opened: AtomicU64,
+    going_away: AtomicBool,
+    /// The highest stream that the peer has taken up, and why it goes; valid once it is going away.
+    last_stream: AtomicU32,
+    going_why: AtomicU32,
+}
+
+impl Link {
+    pub(super) fn new(config: &Http2Config, info: ConnInfo, max_header_list: usize, hook: Hook) -> Self {
+        let limit = config.max_concurrent_streams.max(1);
+        Link { info, hook, limit, max_header_list, state: Mutex::default(), meter: Meter::default() }
+    }
+
+    pub(super) fn info(&self) -> &ConnInfo {
+        &self.info
+    }
+
+    pub(super) fn max_header_list(&self) -> usize {
+        self.max_header_list
+    }
+
+    pub(super) fn room(&self, peer_limit: usize) -> Result<usize, NoRoom> {
+        self.lock().room(self.limit.min(peer_limit))
+    }
+
+    pub(super) fn reserve(&self, peer_limit: usize) -> Result<(), NoRoom> {
+        let mut state = self.lock();
+        state.room(self.limit.min(peer_limit))?;
+        state.in_flight += 1;
+        Ok(())
+    }
+
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        // One that retired closes with its last exchange.
+        let driver = if state.draining && state.in_flight == 0 { state.driver.take() } else { None };
+        let closed = state.closed.is_some();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        if !closed {
+            (self.hook)(H2Event::Room);
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    pub(super) fn closed(&self) -> Option<Arc<str>> {
+        self.lock().closed.clone()
+    }
+
+    /// An exchange was given up that began when `bytes_in` had come in.
+    pub(super) fn given_up(&self, bytes_in: u64) {
+        if self.meter.bytes_in.load(Ordering::Relaxed) != bytes_in {
+            // The peer has spoken since: it is slow with this stream, not gone.
+            return;
+        }
+        let mut state = self.lock();
+        state.suspect = true;
+        state.ping_wanted = true;
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// The peer has answered a PING.
+    pub(super) fn alive(&self) {
+        let mut state = self.lock();
+        let was_suspect = std::mem::take(&mut state.suspect);
+        drop(state);
+        if was_suspect {
+            (self.hook)(H2Event::Room);
+        }
+    }
+
+    /// Whether a PING is wanted, which is then taken for sent.
+    pub(super) fn take_ping_wanted(&self) -> bool {
+        std::mem::take(&mut self.lock().ping_wanted)
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    pub(super) fn retire(&self) {
+        self.lock().retired = true;
+        self.drain();
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.lock().retired
+    }
+
+    pub(super) fn drain(&self) {
+        let mut state = self.lock();
+        let was = std::mem::replace(&mut state.draining, true);
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        if !was {
+            (self.hook)(H2Event::Draining);
+        }
+    }
+
+    pub(super) fn close(&self, why: &str) {
+        let mut state = self.lock();
+        state.close_wanted.get_or_insert_with(|| why.into());
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    pub(super) fn close_wanted(&self) -> Option<Arc<str>> {
+        self.lock().close_wanted.clone()
+    }
+
+    /// The driver has ended.
+    pub(super) fn has_closed(&self, why: Arc<str>) {
+        let mut state = self.lock();
+        state.driver = None;
+        let was = state.closed.get_or_insert_with(|| Arc::clone(&why)).clone();
+        drop(state);
+        if Arc::ptr_eq(&was, &why) {
+            (self.hook)(H2Event::Closed);
+        }
+    }
+
+    /// Has the driver woken with this task when something is wanted of it.
+    pub(super) fn register_driver(&self, cx: &Context<'_>) {
+        let mut state = self.lock();
+        match &mut state.driver {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn room(&self, limit: usize) -> Result<usize, NoRoom> {
+        match () {
+            () if self.closed.is_some() || self.close_wanted.is_some() => Err(NoRoom::Closed),
+            () if self.draining => Err(NoRoom::Draining),
+            () if self.suspect => Err(NoRoom::Suspect),
+            () if self.in_flight >= limit => Err(NoRoom::Full),
+            () => Ok(limit - self.in_flight),
+        }
+    }
+}
+
+impl Meter {
+    /// The peer has sent GOAWAY. A second one may lower the last stream (RFC 9113, section 6.8).
+    pub(super) fn set_going_away(&self, last_stream: u32, why: u32) {
+        self.last_stream.store(last_stream, Ordering::Relaxed);
+        self.going_why.store(why, Ordering::Relaxed);
+        self.going_away.store(true, Ordering::Release);
+    }
+
+    /// The highest stream that was taken up, and the code, if the peer is going away.
+    pub(super) fn going_away(&self) -> Option<(u32, u32)> {
+        let going = self.going_away.load(Ordering::Acquire);
+        going.then(|| (self.last_stream.load(Ordering::Relaxed), self.going_why.load(Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Link")
+            .field("in_flight", &state.in_flight)
+            .field("draining", &state.draining)
+            .field("suspect", &state.suspect)
+            .field("closed", &state.closed)
+            .finish_non_exhaustive()
+    }
+}
