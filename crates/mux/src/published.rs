@@ -4,7 +4,7 @@ use std::array;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use crate::matched::Held;
 use crate::table::Table;
@@ -38,10 +38,15 @@ impl<T> Published<T> {
         self.kept.get(newest)?.get()
     }
 
+    /// The newest table if it is not one that is kept.
+    #[inline]
+    pub(crate) fn swapped(&self) -> Option<Guard<Arc<Table<T>>>> {
+        self.swapped.get().map(ArcSwap::load)
+    }
+
     /// The newest table; `None` if there has not been one.
     pub(crate) fn newest(&self) -> Option<Held<'_, T>> {
-        let swapped = || self.swapped.get().map(|swapped| Held::Loaded(swapped.load()));
-        self.kept().map(|table| Held::Borrowed(table)).or_else(swapped)
+        self.kept().map(|table| Held::Borrowed(table)).or_else(|| self.swapped().map(Held::Loaded))
     }
 
     /// The newest table, to keep.

@@ -24,7 +24,7 @@ use crate::table::{Entry, Table};
 ///
 /// **Bounds**: the first 64 tables that lookups could see live as long as the router, and so do the values in them. A program
 /// that registers first and looks up then has one. Further tables live until a newer one is there and no match holds them any
-/// more; a lookup in one of those takes two more atomic operations, and half as long again if it is short.
+/// more; a lookup in one of those takes two more atomic operations, and if it is short 1.6 times as long.
 ///
 /// A lookup but the first allocates nothing as long as no segment with escapes is longer than 256 bytes, at most eight places
 /// have to be come back to, and the path needs no cleaning and no further escaping.
@@ -104,13 +104,26 @@ impl<T> Router<T> {
                 let said = table.index().quick(method, host, path);
                 Match::of(said, Held::Borrowed(table), method, host, path)
             }
-            None => self.at_unkept(method, host, path),
+            None => self.at_swapped(method, host, path),
+        }
+    }
+
+    /// Apart, so that the usual way does not pay for it. Not `#[cold]`, which made it take 1.34 of matchit's time instead of 0.98
+    /// (130 GitHub routes, November 2026).
+    #[inline(never)]
+    fn at_swapped<'a>(&'a self, method: &'a str, host: &'a str, path: &'a str) -> Match<'a, T> {
+        match self.published.swapped() {
+            Some(table) => {
+                let said = table.index().quick(method, host, path);
+                Match::of(said, Held::Loaded(table), method, host, path)
+            }
+            None => self.at_first(method, host, path),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn at_unkept<'a>(&'a self, method: &'a str, host: &'a str, path: &'a str) -> Match<'a, T> {
+    fn at_first<'a>(&'a self, method: &'a str, host: &'a str, path: &'a str) -> Match<'a, T> {
         let table = self.table();
         let said = table.index().quick(method, host, path);
         Match::of(said, table, method, host, path)
