@@ -274,7 +274,8 @@ impl<T: RoundTripper> RequestBuilder<T> {
         })
     }
 
-    /// Asks for a version of HTTP. Default: what the transport prefers.
+    /// Sets the request's version of HTTP, for round trippers that look at it. The transport does not: what it speaks is a setting of
+    /// its own, [`Protocols`](roundtrip_transport::Protocols), or of the server.
     pub fn version(self, version: Version) -> Self {
         self.change(|request| {
             *request.version_mut() = version;

@@ -231,12 +231,15 @@ pub(crate) struct ResponseBody {
 
 enum Owner {
     Connection(Arc<Link>),
-    /// On HTTP/2, with what is left of a large piece: hyper takes a piece as a whole whatever the client's windows are, and one
-    /// that may not go out has to be kept.
-    Stream {
-        progress: Option<Arc<Progress>>,
-        rest: Bytes,
-    },
+    /// On HTTP/2. Boxed, because a response is moved a few times, and most go by the other way.
+    Stream(Box<Piecewise>),
+}
+
+/// What is left of a large piece: hyper takes a piece as a whole whatever the client's windows are, and one that may not go out
+/// has to be kept.
+struct Piecewise {
+    progress: Option<Arc<Progress>>,
+    rest: Bytes,
 }
 
 /// The most that a stream hands to hyper at once.
@@ -254,7 +257,7 @@ impl ResponseBody {
             // hyper asks for the body once there is a window for it.
             progress.waits_for_client(0);
         }
-        ResponseBody { body, owner: Owner::Stream { progress, rest: Bytes::new() } }
+        ResponseBody { body, owner: Owner::Stream(Box::new(Piecewise { progress, rest: Bytes::new() })) }
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -278,10 +281,11 @@ impl HttpBody for ResponseBody {
         let this = &mut *self;
         let had_rest = match &this.owner {
             Owner::Connection(_) => return this.poll_body(cx),
-            Owner::Stream { rest, .. } => !rest.is_empty(),
+            Owner::Stream(stream) => !stream.rest.is_empty(),
         };
         let polled = if had_rest { Poll::Pending } else { this.poll_body(cx) };
-        let Owner::Stream { progress, rest } = &mut this.owner else { return polled };
+        let Owner::Stream(stream) = &mut this.owner else { return polled };
+        let Piecewise { progress, rest } = &mut **stream;
         let (mut data, other) = match polled {
             Poll::Pending if had_rest => (std::mem::take(rest), None),
             Poll::Pending => {
@@ -309,14 +313,14 @@ impl HttpBody for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        let rest = matches!(&self.owner, Owner::Stream { rest, .. } if !rest.is_empty());
+        let rest = matches!(&self.owner, Owner::Stream(stream) if !stream.rest.is_empty());
         !rest && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let hint = self.body.size_hint();
         let rest = match &self.owner {
-            Owner::Stream { rest, .. } => rest.len() as u64,
+            Owner::Stream(stream) => stream.rest.len() as u64,
             Owner::Connection(_) => return hint,
         };
         let mut whole = SizeHint::new();
@@ -332,8 +336,11 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         match &self.owner {
             Owner::Connection(link) => link.response_done(),
-            Owner::Stream { progress: Some(progress), .. } => progress.waits_for_body(),
-            Owner::Stream { progress: None, .. } => {}
+            Owner::Stream(stream) => {
+                if let Some(progress) = &stream.progress {
+                    progress.waits_for_body();
+                }
+            }
         }
     }
 }

@@ -217,7 +217,7 @@ impl ResponseController {
             if self.link.flushes() >= begun + 2 {
                 return Poll::Ready(Ok(()));
             }
-            self.link.control().watchers.push(cx.waker().clone());
+            self.link.control().watch(cx.waker());
             self.link.raise(link::FLUSH_WATCHED);
             self.link.wake();
             Poll::Pending
@@ -238,7 +238,7 @@ impl ResponseController {
             if self.link.has(link::CLIENT_STOPPED | link::CLOSED) || self.is_over() {
                 return Poll::Ready(());
             }
-            self.link.control().watchers.push(cx.waker().clone());
+            self.link.control().watch(cx.waker());
             // Between the look and the push it may have gone.
             if self.link.has(link::CLIENT_STOPPED | link::CLOSED) { Poll::Ready(()) } else { Poll::Pending }
         })

@@ -61,6 +61,15 @@ pub(crate) struct Control {
     pub(crate) malformed: Option<&'static str>,
 }
 
+impl Control {
+    /// Has `waker` woken with the next news, once however often it asks.
+    pub(crate) fn watch(&mut self, waker: &Waker) {
+        if !self.watchers.iter().any(|watcher| watcher.will_wake(waker)) {
+            self.watchers.push(waker.clone());
+        }
+    }
+}
+
 /// The bits of `waits`.
 pub(crate) const READ_PENDING: u8 = 1;
 pub(crate) const WRITE_PENDING: u8 = 2;
@@ -343,5 +352,24 @@ impl Link {
     pub(crate) fn refuse(&self, reason: &'static str) {
         self.control().malformed = Some(reason);
         self.raise(MALFORMED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_asks_in_a_loop_is_kept_once() {
+        let mut control = Control::default();
+        // The waker of a real task: whether two of the standard library's no-op wakers are the same depends on the compiler.
+        std::future::poll_fn(|cx| {
+            for _ in 0..1000 {
+                control.watch(cx.waker());
+            }
+            std::task::Poll::Ready(())
+        })
+        .await;
+        assert_eq!(control.watchers.len(), 1);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn acquire(shared: &Arc<Shared>, request: &Prepared<'_>, timers
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled, !request.is_replayable()) {
+    match shared.checkout(request.key(), request.reuse() == Reuse::Pooled) {
         Checkout::Got(got) => Ok(got),
         // Boxed, because it is rare and large: every request's future would have room for it.
         Checkout::Wait(waiter) => Box::pin(wait(shared, request, timers, waiter)).await,
@@ -48,7 +48,7 @@ async fn wait(shared: &Arc<Shared>, request: &Prepared<'_>, timers: &mut Timers,
         };
         match got {
             Some(Got::Conn(mut lease)) => {
-                if !lease.reused || lease.conn_mut().is_usable(true) {
+                if !lease.reused || lease.conn_mut().is_usable() {
                     return Ok(Got::Conn(lease));
                 }
                 lease.fate = CloseReason::ClosedByPeer;

@@ -96,11 +96,6 @@ pub(crate) enum Checkout {
     Refused(Refused),
 }
 
-/// A connection that lay idle for longer is looked at closely before it is used: one system call, against a request that is sent in vain
-/// or answered by bytes that came meanwhile. What comes within this time cannot be told from an answer that is on its way anyway; and
-/// a client that sends one request after the other is not slowed down.
-const HOT: Duration = Duration::from_micros(20);
-
 /// Spare buffers to keep; beyond it they are freed.
 const SPARE_BUFFERS: usize = 32;
 
@@ -132,9 +127,8 @@ impl Shared {
     // ---- for requests
 
     /// A place in a connection that others use, an idle connection to `key` that still looks usable, or a place in the queue. Those that
-    /// turn out to be dead are closed on the way. A request for which much depends on it, since it cannot be sent again, has the
-    /// connection looked at `closely`.
-    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool, closely: bool) -> Checkout {
+    /// turn out to be dead are closed on the way.
+    pub(crate) fn checkout(self: &Arc<Self>, key: &Key, reuse: bool) -> Checkout {
         let mut fx = Fx::default();
         let mut locked = self.lock();
         if reuse
@@ -167,8 +161,7 @@ impl Shared {
                     drop(locked);
                     self.carry_out(std::mem::take(&mut fx));
                     let mut lease = self.lease(Taken { slot, conn, idle, reused }, buffer);
-                    let closely = closely || lease.idle.is_some_and(|idle| idle.is_longer_than(HOT));
-                    if lease.conn_mut().is_usable(closely) {
+                    if lease.conn_mut().is_usable() {
                         return Checkout::Got(Got::Conn(lease));
                     }
                     lease.fate = CloseReason::ClosedByPeer;

@@ -112,7 +112,7 @@ impl<T: RoundTripper> RequestBuilder<T> {
         self.change(|builder| builder.extension(value))
     }
 
-    /// Asks for a version of HTTP.
+    /// Sets the request's version of HTTP, for round trippers that look at it.
     pub fn version(self, version: Version) -> Self {
         self.change(|builder| builder.version(version))
     }

@@ -105,13 +105,11 @@ impl Conn {
         self.watch.is_woken()
     }
 
-    /// Whether an idle connection still looks usable. Exact up to the last time the runtime looked at the socket, and no system call
-    /// while all is quiet; with `closely` exact up to now, and one system call. A connection of a runtime that is gone is not usable.
-    pub(crate) fn is_usable(&mut self, closely: bool) -> bool {
-        if self.is_woken() && !self.arm() {
-            return false;
-        }
-        !closely || matches!(&self.io, Half::Whole(stream) if !stream.has_come())
+    /// Whether an idle connection is usable: nothing has come since its last answer. Exact up to now, for one system call on a socket: the
+    /// runtime knows only what had come when it last looked, and what came after that would answer the next request. A connection of a
+    /// runtime that is gone is not usable.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        (!self.is_woken() || self.arm()) && matches!(&self.io, Half::Whole(stream) if !stream.has_come())
     }
 
     /// Sets what the next response's head may be. Nothing happens if it is the same as before, as it mostly is.

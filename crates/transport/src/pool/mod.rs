@@ -105,10 +105,6 @@ impl Idle {
     pub(crate) fn duration(self) -> Duration {
         self.until.saturating_duration_since(self.since)
     }
-
-    pub(crate) fn is_longer_than(self, limit: Duration) -> bool {
-        self.since + limit < self.until
-    }
 }
 
 /// What a request gets when it asks.

@@ -322,7 +322,9 @@ async fn time_limits_hold_over_http2_and_leave_the_connection_alone() {
     assert!(error.to_string().contains("body_gap_timeout) (after 3 bytes)"), "{error}");
     drop(body);
     assert_eq!(text(&transport, get(url(&peer))).await, "hello");
-    assert_eq!(peer.accepted(), 1);
+    // One that is given up in silence makes the connection suspect until a PING is answered; another may be opened meanwhile.
+    assert!(peer.accepted() <= 2, "{}", peer.accepted());
+    assert_eq!(transport.stats().closed.total(), 0);
 }
 
 #[tokio::test]
