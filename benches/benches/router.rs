@@ -28,6 +28,9 @@ fn freezing(criterion: &mut Criterion) {
         eprintln!("{routes} routes freeze to {} bytes", set.router().freeze().table_bytes());
         group.throughput(Throughput::Elements(routes as u64));
         group.bench_function(format!("{routes} routes"), |bencher| bencher.iter(|| set.router().freeze()));
+        group.bench_function(format!("{routes} routes one by one"), |bencher| {
+            bencher.iter(|| set.router_one_by_one().freeze());
+        });
     }
     group.finish();
 }

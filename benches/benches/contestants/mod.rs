@@ -105,13 +105,23 @@ impl Set {
 
     pub(crate) fn router(&self) -> Router<usize> {
         let router = Router::new();
-        let routes = self
-            .routes
-            .iter()
-            .enumerate()
-            .map(|(at, route)| (format!("{}{}", self.methods.0, Dialect::Go.write(route)), at));
-        router.insert_all(routes).expect("the routes do not conflict");
+        router.insert_all(self.patterns()).expect("the routes do not conflict");
         router
+    }
+
+    /// The same, registered as most programs do it.
+    #[allow(dead_code, reason = "only one of the benchmarks times registration")]
+    pub(crate) fn router_one_by_one(&self) -> Router<usize> {
+        let router = Router::new();
+        for (pattern, at) in self.patterns() {
+            router.insert(&pattern, at).expect("the routes do not conflict");
+        }
+        router
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = (String, usize)> {
+        let patterns = self.routes.iter().map(|route| format!("{}{}", self.methods.0, Dialect::Go.write(route)));
+        patterns.zip(0..)
     }
 
     fn ours(&self) -> Box<dyn Contestant> {

@@ -1,12 +1,13 @@
 //! The registering side of a router: what has been registered, and the trie in which the next conflict is found.
 
+use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 
 use roundtrip_types::Route;
 
 use crate::arena::Arena;
-use crate::conflict::{Clash, Conflict, InsertError};
+use crate::conflict::{Clash, Conflict};
 use crate::methods::Methods;
 use crate::pattern::Pattern;
 use crate::table::{Entry, Table};
@@ -19,21 +20,17 @@ pub(crate) struct Builder<T> {
     entries: Vec<Arc<Entry<T>>>,
     tree: Tree,
     methods: Methods,
+    /// The table of just these entries, once somebody has asked for it.
+    table: Option<Arc<Table<T>>>,
 }
 
 impl<T> Builder<T> {
     pub(crate) fn new() -> Self {
-        Builder { entries: Vec::new(), tree: Tree::default(), methods: Methods::default() }
+        Builder { entries: Vec::new(), tree: Tree::default(), methods: Methods::default(), table: None }
     }
 
-    pub(crate) fn insert(
-        &mut self,
-        pattern: &str,
-        value: T,
-        site: &'static Location<'static>,
-    ) -> Result<(), InsertError> {
-        let pattern: Pattern = pattern.parse()?;
-        self.check(&pattern, site)?;
+    /// Adds a pattern that [`check`](Builder::check) has let pass.
+    pub(crate) fn insert(&mut self, pattern: Pattern, value: T, site: &'static Location<'static>) {
         self.add(Arc::new(Entry {
             route: Arc::new(Route::new(pattern.as_str(), pattern.wildcards())),
             wilds: Arc::new(Wilds::of(&pattern)),
@@ -41,10 +38,10 @@ impl<T> Builder<T> {
             site,
             value,
         }));
-        Ok(())
     }
 
-    fn check(&self, pattern: &Pattern, site: &'static Location<'static>) -> Result<(), Conflict> {
+    /// Whether a pattern conflicts with others.
+    pub(crate) fn check(&self, pattern: &Pattern, site: &'static Location<'static>) -> Result<(), Conflict> {
         let method = pattern.method().map(|method| self.methods.id(method));
         let met = self.tree.meeting(pattern, method).into_iter().map(|route| &self.entries[route as usize]);
         let clashes: Vec<_> = met
@@ -59,34 +56,37 @@ impl<T> Builder<T> {
         let method = entry.pattern.method().map(|method| self.methods.intern(method));
         self.tree.insert(&entry.pattern, method, id);
         self.entries.push(entry);
+        self.table = None;
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    pub(crate) fn entries(&self) -> &[Arc<Entry<T>>] {
+        &self.entries
     }
 
-    /// Forgets all but the first `len` patterns.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        if len < self.entries.len() {
-            let kept: Vec<_> = self.entries.drain(..).take(len).collect();
+    /// Forgets all but the first `len` patterns, and returns the others.
+    #[must_use]
+    pub(crate) fn truncate(&mut self, len: usize) -> Vec<Arc<Entry<T>>> {
+        let mut kept = mem::take(&mut self.entries);
+        let forgotten = kept.split_off(len.min(kept.len()));
+        if forgotten.is_empty() {
+            self.entries = kept;
+        } else {
             *self = Builder::new();
             kept.into_iter().for_each(|entry| self.add(entry));
         }
+        forgotten
     }
 
-    /// Puts another value in the place of each.
-    pub(crate) fn map_values(&mut self, mut map: impl FnMut(&T) -> T) {
-        let mut mapped = |entry: &Arc<Entry<T>>| {
-            let value = map(&entry.value);
-            let (pattern, route, wilds) = (entry.pattern.clone(), Arc::clone(&entry.route), Arc::clone(&entry.wilds));
-            Arc::new(Entry { pattern, route, wilds, site: entry.site, value })
-        };
-        // All of them before any takes its place, because `map` may panic.
-        self.entries = self.entries.iter().map(&mut mapped).collect();
+    /// Puts entries in the place of those with the same patterns.
+    pub(crate) fn replace(&mut self, entries: Vec<Arc<Entry<T>>>) {
+        self.entries = entries;
+        self.table = None;
     }
 
-    /// The immutable form of all that is registered.
-    pub(crate) fn table(&self) -> Table<T> {
-        Table::new(self.entries.clone(), Arena::freeze(&self.tree), self.methods.clone())
+    /// The immutable form of all that is registered, made once for all who ask before something is registered again.
+    pub(crate) fn table(&mut self) -> Arc<Table<T>> {
+        let Builder { entries, tree, methods, table } = self;
+        let make = || Arc::new(Table::new(entries.clone(), Arena::freeze(tree), methods.clone()));
+        Arc::clone(table.get_or_insert_with(make))
     }
 }

@@ -1,7 +1,8 @@
 //! Go's `ServeMux` for Rust: patterns of method, host and path, where the most specific wins, whatever the order.
 //!
 //! [`Router`] finds values, [`ServeMux`] finds handlers and answers what no handler takes. Both may be filled while they are
-//! used, and their lookups take no lock. [`CrossOriginProtection`] refuses requests that another site made a browser send. This crate does no I/O and knows neither tokio nor hyper.
+//! used, and their lookups, but for the very first, take no lock. [`CrossOriginProtection`] refuses requests that another site
+//! made a browser send. This crate does no I/O and knows neither tokio nor hyper.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +22,7 @@ mod key;
 mod lookup;
 mod matched;
 mod methods;
+mod published;
 mod quick;
 mod reach;
 mod router;

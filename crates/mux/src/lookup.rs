@@ -243,7 +243,7 @@ mod tests {
         for mask in 0..1 << 8 {
             let segments = (0..8).map(|at| if mask >> at & 1 == 0 { "/a".to_owned() } else { format!("/{{x{at}}}") });
             let pattern: String = segments.chain([format!("/end{mask}")]).collect();
-            builder.insert(&pattern, (), std::panic::Location::caller()).unwrap();
+            builder.insert(pattern.parse().unwrap(), (), std::panic::Location::caller());
         }
         let table = builder.table();
         let bound = table.arena().max_visits;

@@ -23,7 +23,8 @@ use crate::words::Slashes;
 /// Sends each request to the handler of the most specific pattern that matches it: Go's `http.ServeMux`.
 ///
 /// **Shape**: cheap to clone; clones share their patterns. See [`Pattern`] for what a pattern is and [`Router`] for which wins.
-/// Registering while requests are served is legal and costs them no lock.
+/// Registering while requests are served is legal and costs them no lock; the handlers of the first 64 registrations then live as
+/// long as the mux, even where [`wrap_routes`](ServeMux::wrap_routes) has put others in their place.
 ///
 /// The handler finds the pattern and the values of its wildcards on the request, through
 /// [`RequestExt`](roundtrip_types::RequestExt). What no handler takes is answered here:
@@ -71,7 +72,8 @@ impl ServeMux {
 
     /// Registers a handler for a pattern: Go's `Handle` and `HandleFunc`.
     ///
-    /// Takes time in proportion to all that is registered; [`handle_all`](ServeMux::handle_all) is for thousands of patterns.
+    /// Once requests have been served it takes time in proportion to all that is registered; then
+    /// [`handle_all`](ServeMux::handle_all) is for many patterns.
     ///
     /// # Panics
     /// At the caller's line, if the pattern is none or conflicts with a registered one. [`try_handle`](ServeMux::try_handle)
@@ -226,7 +228,7 @@ impl ServeMux {
         let header = || req.headers().get(HOST).and_then(|host| host.to_str().ok());
         let host = if url_host.is_empty() { header().unwrap_or("") } else { url_host };
         let ask = Ask { method: req.method().as_str(), url_host: Some(url_host), host, path: uri.path() };
-        let table = self.0.router.load();
+        let table = self.0.router.table();
         let (route, path) = match table.at(&ask) {
             Answer::Found(route, Cow::Borrowed(_)) => (route, uri.path_and_query().cloned()),
             // Escaping may have made it too long for a URI.

@@ -27,6 +27,14 @@ pub(crate) struct Entry<T> {
     pub(crate) value: T,
 }
 
+impl<T> Entry<T> {
+    /// The same with another value.
+    pub(crate) fn with(&self, value: T) -> Self {
+        let (pattern, route, wilds) = (self.pattern.clone(), Arc::clone(&self.route), Arc::clone(&self.wilds));
+        Entry { pattern, route, wilds, site: self.site, value }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Table<T> {
     entries: Vec<Arc<Entry<T>>>,

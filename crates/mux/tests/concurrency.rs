@@ -1,5 +1,6 @@
 //! Registration while lookups go on: each lookup sees one table.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -7,9 +8,10 @@ use roundtrip_mux::{Match, Router, ServeMux, default_serve_mux};
 use roundtrip_types::Handler;
 
 /// Each batch registers a narrower pattern of every family, so that a lookup that saw half of one would find members of two.
+/// There are more batches than tables that a router keeps.
 #[test]
 fn a_lookup_sees_the_table_before_or_after_a_registration_and_never_a_mixture() {
-    const BATCHES: usize = 60;
+    const BATCHES: usize = 100;
     const FAMILIES: usize = 8;
     let router = Router::new();
     let (done, seen) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -55,6 +57,81 @@ fn a_lookup_sees_the_table_before_or_after_a_registration_and_never_a_mixture() 
         done.store(true, Ordering::Release);
     });
     assert_eq!(router.patterns().len(), BATCHES * FAMILIES);
+}
+
+/// Beyond the tables that a router keeps, lookups hold those they read.
+#[test]
+fn what_is_found_once_is_found_while_hundreds_of_patterns_are_registered_one_by_one() {
+    const PATTERNS: usize = 300;
+    let router = Router::new();
+    let (registered, seen) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let known = registered.load(Ordering::Acquire);
+                    let last = known.checked_sub(1);
+                    let path = format!("/{}", last.unwrap_or_default());
+                    let newest = last.map(|_| router.at("GET", "", &path).found().unwrap());
+                    assert_eq!(newest.as_ref().map(|found| *found.value()), last);
+                    // A wildcard takes what has no pattern of its own yet, from the first registration on.
+                    let next = value_at(&router, &format!("/{known}"));
+                    assert!(next == Some(known) || next == (known > 0).then_some(PATTERNS), "{known}: {next:?}");
+                    seen.fetch_add(1, Ordering::Relaxed);
+                    // The match has outlived lookups and perhaps registrations.
+                    let pattern = newest.map(|found| found.pattern().to_string());
+                    assert_eq!(pattern, last.map(|last| format!("/{last}")));
+                    if known == PATTERNS {
+                        return;
+                    }
+                }
+            });
+        }
+        for n in 0..PATTERNS {
+            let before = seen.load(Ordering::Relaxed);
+            if n == 0 {
+                router.insert_all([("/{any}".to_owned(), PATTERNS), ("/0".to_owned(), 0)]).unwrap();
+            } else {
+                router.insert(&format!("/{n}"), n).unwrap();
+            }
+            registered.store(n + 1, Ordering::Release);
+            while seen.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
+        }
+    });
+}
+
+fn value_at(router: &Router<usize>, path: &str) -> Option<usize> {
+    router.at("GET", "", path).found().map(|found| *found.value())
+}
+
+/// The first lookup makes the table: of several at once each has to wait for it, and registrations meanwhile are not lost.
+#[test]
+fn many_first_lookups_at_once_see_all_that_was_registered_before() {
+    for _ in 0..50 {
+        let router = Router::new();
+        for n in 0..20 {
+            router.insert(&format!("/{n}"), n).unwrap();
+        }
+        let start = Barrier::new(5);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    for n in 0..20 {
+                        assert_eq!(value_at(&router, &format!("/{n}")), Some(n));
+                    }
+                });
+            }
+            start.wait();
+            for n in 20..23 {
+                router.insert(&format!("/{n}"), n).unwrap();
+                assert_eq!(value_at(&router, &format!("/{n}")), Some(n));
+            }
+        });
+        assert_eq!(router.patterns().len(), 23);
+    }
 }
 
 #[test]
