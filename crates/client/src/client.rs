@@ -12,6 +12,7 @@ use roundtrip_types::{Error, Request, Response, Result, RoundTripper};
 use tokio::time::Instant;
 use tower_layer::Layer;
 
+use crate::builder::ClientBuilder;
 use crate::cookies::Jar;
 use crate::deadline;
 use crate::exchange::{self, Call};
@@ -84,6 +85,11 @@ impl Client {
     #[must_use]
     pub fn new() -> Self {
         Client::with_transport(Transport::new())
+    }
+
+    /// Starts a client with settings of your own, step by step.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
     }
 }
 

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+mod builder;
 mod client;
 mod cookies;
 mod deadline;
@@ -38,6 +39,7 @@ mod retry;
 mod upload;
 mod url;
 
+pub use builder::ClientBuilder;
 pub use client::{Client, ClientConfig};
 pub use cookies::{Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, PublicSuffixes};
 pub use layer::{RoundTripService, ServiceRoundTripper};

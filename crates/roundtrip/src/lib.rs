@@ -69,10 +69,10 @@ pub use listen::{Given, MaybeHandler, NoHandler, NotGiven, listen_and_serve};
 #[cfg(feature = "multipart")]
 pub use roundtrip_client::multipart;
 pub use roundtrip_client::{
-    Attempts, Client, ClientConfig, IntoUrl, Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar, Progress,
-    PublicSuffixes, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected, RequestBuilder,
-    RequestFuture, ResponseExt, Retry, RetryBudget, RetryConfig, RetryLayer, RoundTripService, ServiceRoundTripper,
-    StatusError,
+    Attempts, Client, ClientBuilder, ClientConfig, IntoUrl, Jar, JarConfig, JarUrl, ListedSuffixes, MemoryJar,
+    Progress, PublicSuffixes, RedirectAction, RedirectAttempt, RedirectFault, RedirectPolicy, Redirected,
+    RequestBuilder, RequestFuture, ResponseExt, Retry, RetryBudget, RetryConfig, RetryLayer, RoundTripService,
+    ServiceRoundTripper, StatusError,
 };
 pub use roundtrip_mux::{
     Conflict, CrossOriginError, CrossOriginProtection, Frozen, InsertError, Match, OriginError, OriginFault, Pattern,
