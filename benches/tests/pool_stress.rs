@@ -60,6 +60,6 @@ fn a_transport_outlives_its_runtimes() {
 
 #[test]
 fn idle_connections_are_held_and_let_go() {
-    let addr = stress::serve_idle().unwrap();
+    let addr = stress::serve_idle().expect("a port is free");
     well(stress::idle(addr, &Idle { connections: 100, watch: Duration::from_millis(1) }));
 }

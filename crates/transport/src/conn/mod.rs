@@ -178,6 +178,7 @@ impl Conn {
 
     /// Gives up what an idle connection does not need. Returns its read buffer, for another.
     pub(crate) fn rest(&mut self) -> BytesMut {
+        self.watch.driven_by_nobody();
         if self.out.capacity() > KEPT_OUT {
             self.out = Vec::new();
         }

@@ -79,6 +79,13 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Lets go of the waker of the task that drove the connection: an idle connection would keep the task's memory.
+    pub(crate) fn driven_by_nobody(&self) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl Wake for Watch {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
