@@ -72,6 +72,8 @@ impl<H: Handler> Acceptor<H> {
     /// Accepts connections and gives each a task, until the server stops. Never waits for a handshake or a handler.
     pub(crate) async fn run_one(self, socket: Socket) -> Result<()> {
         let addr = socket.local_addr();
+        // Declared before the socket, and so dropped after it.
+        let _listening = self.tracker.listens();
         let socket = socket.register().map_err(|cause| Error::accept(&addr, cause))?;
         let mut stage = self.tracker.stage();
         let mut stopping = pin!(async move {

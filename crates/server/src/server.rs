@@ -195,6 +195,7 @@ impl<H: Handler> Server<H> {
     pub async fn shutdown(&self, deadline: Duration) -> ShutdownReport {
         let open = self.tracker.advance(Stage::Draining);
         self.run_hooks();
+        self.stop_listening().await;
         if tokio::time::timeout(deadline, self.tracker.all_closed()).await.is_ok() {
             return ShutdownReport { finished: open.all, cut: 0 };
         }
@@ -213,8 +214,15 @@ impl<H: Handler> Server<H> {
         ShutdownReport { finished: 0, cut: self.cut().await.all }
     }
 
+    /// Waits until the accept loops have let go of their sockets, so that whoever comes after is refused. A `serve` that nobody polls
+    /// any more cannot do so; it is not waited for beyond a moment.
+    async fn stop_listening(&self) {
+        let _ = tokio::time::timeout(LISTEN_GRACE, self.tracker.none_listening()).await;
+    }
+
     async fn cut(&self) -> Open {
         let open = self.tracker.advance(Stage::Cut);
+        self.stop_listening().await;
         // Too late is no failure here: nothing more can be done about a thread that is blocked.
         let _ = tokio::time::timeout(CUT_GRACE, self.tracker.all_closed()).await;
         open
@@ -258,6 +266,9 @@ impl<H: Handler> Server<H> {
         self.tracker.stats()
     }
 }
+
+/// How long a stop waits for accept loops that were told to drop their sockets.
+const LISTEN_GRACE: Duration = Duration::from_millis(100);
 
 /// How long `close` waits for tasks that were told to drop their connection.
 const CUT_GRACE: Duration = Duration::from_secs(1);

@@ -85,6 +85,8 @@ pub(crate) struct Tracker {
     stage: watch::Sender<Stage>,
     /// Moves whenever a connection closes.
     closed: watch::Sender<u64>,
+    /// How many sockets are listened on.
+    listening: watch::Sender<usize>,
     pub(crate) keep_alives: AtomicBool,
     refused: AtomicU64,
     timeouts: AtomicU64,
@@ -123,12 +125,22 @@ pub(crate) struct Tracked {
     pub(crate) permit: Option<OwnedSemaphorePermit>,
 }
 
+/// A socket that is listened on. It has to outlive the socket.
+pub(crate) struct Listening(Arc<Tracker>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.listening.send_modify(|count| *count -= 1);
+    }
+}
+
 impl Tracker {
     pub(crate) fn new(keep_alives: bool) -> Arc<Self> {
         Arc::new(Tracker {
             conns: Mutex::default(),
             stage: watch::Sender::new(Stage::Running),
             closed: watch::Sender::new(0),
+            listening: watch::Sender::new(0),
             keep_alives: AtomicBool::new(keep_alives),
             refused: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
@@ -210,6 +222,18 @@ impl Tracker {
             drop(conns);
             self.closed.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Counts a socket that is listened on, for as long as the guard lives.
+    pub(crate) fn listens(self: &Arc<Self>) -> Listening {
+        self.listening.send_modify(|count| *count += 1);
+        Listening(Arc::clone(self))
+    }
+
+    /// Waits until no socket is listened on.
+    pub(crate) async fn none_listening(&self) {
+        // An error means that the sender is gone, which lives in `self`.
+        let _ = self.listening.subscribe().wait_for(|count| *count == 0).await;
     }
 
     /// Waits until no connection is open.
