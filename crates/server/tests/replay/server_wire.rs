@@ -303,12 +303,15 @@ async fn play(case: &Value) -> Seen {
         heads.iter().map(|head| usize::try_from(head.as_u64().unwrap()).unwrap()).collect()
     });
     let parse = move |bytes: &[u8], ended| Replies::parse(bytes, |n, _| heads.contains(&n), ended);
-    let (bytes, closed, waits) = converse(addr, case, &parse, active.subscribe(), || server.stats().bytes_read).await;
+    let mut seen = Vec::new();
+    // Looked at while the client is still there: its going would end what waits for it.
+    let settled = || seen = std::mem::take(&mut *requests.lock().unwrap());
+    let read = || server.stats().bytes_read;
+    let (bytes, closed, waits) = converse(addr, case, &parse, active.subscribe(), read, settled).await;
     let replies = parse(&bytes, closed);
     server.close().await;
     serving.abort();
-    let requests = std::mem::take(&mut *requests.lock().unwrap());
-    Seen { replies, closed, waits, requests }
+    Seen { replies, closed, waits, requests: seen }
 }
 
 /// How long nothing moves before a conversation is over.
@@ -320,6 +323,7 @@ async fn converse(
     parse: &impl Fn(&[u8], bool) -> Replies,
     mut active: watch::Receiver<()>,
     read: impl Fn() -> u64,
+    settled: impl FnOnce(),
 ) -> (Vec<u8>, bool, Vec<&'static str>) {
     let stream = TcpStream::connect(addr).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -389,6 +393,7 @@ async fn converse(
         }
     }
     let state = got.borrow().clone();
+    settled();
     collector.abort();
     drop(writing);
     (state.0, state.1, waits)
