@@ -14,9 +14,10 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
 
 use crate::conn::{Cut, Rest};
 use crate::drain::{drain, finish};
+use crate::lease::Lease;
 use crate::pool::CloseReason;
 use crate::prepare::Prepared;
-use crate::shared::{Lease, now};
+use crate::shared::now;
 use crate::timers::{Deadline, Timers};
 
 /// A body that is still (partly) in the socket.
