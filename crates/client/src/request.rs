@@ -274,8 +274,9 @@ impl<T: RoundTripper> RequestBuilder<T> {
         })
     }
 
-    /// Sets the request's version of HTTP, for round trippers that look at it. The transport does not: what it speaks is a setting of
-    /// its own, [`Protocols`](roundtrip_transport::Protocols), or of the server.
+    /// Sets the request's version of HTTP, for round trippers that look at it. The transport does not, as Go's: what it speaks is a
+    /// setting of its own, [`Protocols`](roundtrip_transport::Protocols), or one of the request,
+    /// [`RequestOptions::protocols`](roundtrip_transport::RequestOptions::protocols).
     pub fn version(self, version: Version) -> Self {
         self.change(|request| {
             *request.version_mut() = version;

@@ -246,6 +246,16 @@ impl fmt::Debug for TransportConfig {
 pub struct RequestOptions {
     /// The proxy of this request; see [`TransportConfig::proxy`].
     pub proxy: Option<ProxyConfig>,
+    /// Which versions of HTTP this request may go over, instead of [`TransportConfig::protocols`].
+    ///
+    /// - `Http1`: over a connection of HTTP/1.1, from a pool of its own where the others negotiate; as for Go's requests that force it.
+    /// - `Http2`: over a connection that the others share as well; if the server turns out not to speak HTTP/2, an error of kind
+    ///   [`Connect`](roundtrip_types::ErrorKind::Connect), and the connection stays for others. In plain text by prior knowledge. An
+    ///   `Upgrade` or `CONNECT` is refused, and so is what a proxy forwards over HTTP/1.1.
+    /// - `Http2OrHttp1`: as the server agrees.
+    ///
+    /// Go has no such choice for one request.
+    pub protocols: Option<Protocols>,
     /// See [`TransportConfig::wait_timeout`].
     pub wait_timeout: Option<Duration>,
     /// See [`TransportConfig::connect_timeout`]. It counts for the connection that is opened for this request, whoever uses it then.
@@ -277,9 +287,11 @@ pub struct RequestOptions {
     pub events: Option<Arc<dyn Events>>,
 }
 
-/// Which versions of HTTP a transport speaks.
+/// Which versions of HTTP a transport speaks, or one request goes over ([`RequestOptions::protocols`]).
 ///
-/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case.
+/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case. The version that a request carries
+/// ([`http::Request::version`]) says nothing, as Go's `Request.Proto` on the client: it is 1.1 by default, whoever made the request, and so
+/// no sign of a wish. A response's version is that of the connection it came over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Protocols {
@@ -288,7 +300,8 @@ pub enum Protocols {
     Http2OrHttp1,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only: over TLS by agreement, in plain text with prior knowledge that the server speaks it (RFC 9113, section 3.3).
+    /// HTTP/2 only: over TLS by agreement, in plain text with prior knowledge that the server speaks it (RFC 9113, section 3.3). A server
+    /// that then wants a request over HTTP/1.1 (`HTTP_1_1_REQUIRED`) gets its error.
     Http2,
 }
 
@@ -350,6 +363,7 @@ impl fmt::Debug for RequestOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestOptions")
             .field("proxy", &self.proxy)
+            .field("protocols", &self.protocols)
             .field("wait_timeout", &self.wait_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("response_header_timeout", &self.response_header_timeout)

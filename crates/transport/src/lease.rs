@@ -47,7 +47,12 @@ impl Lease {
         let conn = self.conn_mut();
         debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
         conn.terms.served += 1;
-        if conn.arm() {
+        self.put_back();
+    }
+
+    /// Gives the connection back unused.
+    pub(crate) fn put_back(mut self) {
+        if self.conn_mut().arm() {
             self.lay_down();
         } else {
             self.fate = CloseReason::ClosedByPeer;

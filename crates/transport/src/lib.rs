@@ -41,6 +41,7 @@ mod decode;
 mod drain;
 mod h2;
 mod prepare;
+mod protocol;
 mod streamed;
 mod timers;
 

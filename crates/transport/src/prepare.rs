@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
 use crate::net::{Alpn, Scheme};
+use crate::protocol::{self, Purpose, Spoken};
 
 /// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Prepared<'a> {
     req: &'a mut Request,
     framing: Framing,
     key: Key,
+    /// HTTP/1.1 will not do.
+    only_http2: bool,
     wants_close: bool,
     upgrades: bool,
     /// Whether it goes to a proxy as it is, rather than to the server through a tunnel.
@@ -37,7 +40,7 @@ pub(crate) struct Prepared<'a> {
 impl<'a> Prepared<'a> {
     /// Checks `req`.
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
-        let mut key = key_of(req.uri(), config.protocols)?;
+        let mut key = origin(req.uri())?;
         let framing = framing(req.headers(), req.body())?;
         let extensions = req.extensions_mut();
         let options: Option<Box<RequestOptions>> =
@@ -48,26 +51,25 @@ impl<'a> Prepared<'a> {
             && let Some(proxy) = proxies.proxy_for(req, key.scheme().as_str(), key.host(), key.port())?
         {
             key = key.via(proxy).map_err(|_| invalid("the proxy's address is none"))?;
-            if key.scheme() == Scheme::Http {
-                // What a proxy that forwards speaks is not what the server does.
-                key = key.speaking(Alpn::Http1);
-            }
-        }
-        if key.may_be_shared() && (req.headers().contains_key(UPGRADE) || *req.method() == Method::CONNECT) {
-            // HTTP/2 has no upgrades, and its tunnels are other ones.
-            key = key.speaking(Alpn::Http1);
         }
         let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
+        // Many requests have no fields.
+        let upgrades = !req.headers().is_empty() && req.headers().contains_key(UPGRADE);
+        let for_connection = upgrades || *req.method() == Method::CONNECT;
+        let purpose = if for_connection { Purpose::Connection } else { Purpose::Exchange };
+        let own_protocols = options.as_ref().and_then(|own| own.protocols);
+        let spoken = protocol::spoken(config.protocols, own_protocols, key.scheme(), purpose, forwarded);
+        let Spoken { alpn, only_http2 } = spoken.map_err(|unspoken| invalid(unspoken.to_string()))?;
+        let key = key.speaking(alpn);
         let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
         let offered = offer.is_some_and(|offer| offer.applies(req.method(), req.headers()));
         if config.disable_keep_alives {
             req.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let headers = req.headers();
-        // Noted now: the fields are given away before the answer is understood. Many requests have none.
+        // Noted now: the fields are given away before the answer is understood.
         let wants_close = !headers.is_empty() && wants_close(headers);
-        let upgrades = !headers.is_empty() && headers.contains_key(UPGRADE);
-        Ok(Prepared { req, framing, key, wants_close, upgrades, forwarded, offered, config, options })
+        Ok(Prepared { req, framing, key, only_http2, wants_close, upgrades, forwarded, offered, config, options })
     }
 
     pub(crate) fn take_body(&mut self) -> Body {
@@ -76,6 +78,11 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Whether it may not go over HTTP/1.1.
+    pub(crate) fn only_http2(&self) -> bool {
+        self.only_http2
     }
 
     /// The server wants it over HTTP/1.1.
@@ -313,8 +320,15 @@ fn host_of(uri: &http::Uri) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-/// The host that a URL leads to.
+/// The host that a URL leads to, with what a transport speaks.
 pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
+    let key = origin(uri)?;
+    let alpn = protocol::general(protocols, key.scheme());
+    Ok(key.speaking(alpn))
+}
+
+/// The host that a URL leads to.
+fn origin(uri: &http::Uri) -> Result<Key> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,
@@ -322,14 +336,9 @@ pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
         None => return Err(invalid("the URL has no scheme: write http://host/path")),
     };
     let authority = uri.authority().ok_or_else(|| invalid("the URL has no host"))?;
-    let key = Key::new(scheme, authority.clone()).map_err(|error| match error {
+    Key::new(scheme, authority.clone()).map_err(|error| match error {
         KeyError::NoHost => invalid("the URL has no host"),
         KeyError::Port => invalid("the port of the URL is not between 0 and 65535"),
-    })?;
-    Ok(match (protocols, scheme) {
-        (Protocols::Http2, _) => key.speaking(Alpn::Http2),
-        (Protocols::Http2OrHttp1, Scheme::Https) => key.speaking(Alpn::Http2OrHttp1),
-        _ => key,
     })
 }
 

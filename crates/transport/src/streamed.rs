@@ -113,6 +113,7 @@ pub(crate) async fn exchange(
     let may = request.retry() != Retry::Never
         && match repeat {
             Repeat::OnAnother => attempt < CONNECTIONS_MOST,
+            Repeat::OverHttp1 if request.only_http2() => false,
             Repeat::Elsewhere | Repeat::OverHttp1 => attempt < ATTEMPTS_MOST,
             // As over HTTP/1.1: the server may have closed it just then.
             Repeat::No => {

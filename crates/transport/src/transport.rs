@@ -259,6 +259,7 @@ impl Transport {
             let since = started.zip(asked).zip(got_conn);
             let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
             let mut lease = match got {
+                Got::Conn(lease) if request.only_http2() => return Err(not_http2(lease, request)),
                 Got::Conn(lease) => lease,
                 Got::Stream(stream) => {
                     // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
@@ -438,6 +439,14 @@ fn may_repeat(error: &Error, lease: &Lease, request: &Prepared<'_>) -> bool {
         && conn.received == 0
         && request.retry() != Retry::Never
         && (conn.sent == 0 || request.is_replayable())
+}
+
+/// The server does not speak HTTP/2, and the request may go over nothing else.
+#[cold]
+fn not_http2(lease: Lease, request: &Prepared<'_>) -> Error {
+    lease.put_back();
+    let message = format!("{}: the server does not speak HTTP/2, and nothing else is wanted", request.key());
+    Error::new(ErrorKind::Connect, message).with_phase(Phase::Tls)
 }
 
 #[cold]

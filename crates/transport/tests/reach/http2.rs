@@ -17,7 +17,7 @@ use super::peers::{Authority, Io, Peer, proxy};
 use super::*;
 
 /// A server that speaks HTTP/2, over TLS if it has a certificate, and answers each request by `serve`.
-async fn server<F, Fut>(tls: Option<tokio_rustls::rustls::ServerConfig>, builder: Builder, serve: F) -> Peer
+pub(crate) async fn server<F, Fut>(tls: Option<tokio_rustls::rustls::ServerConfig>, builder: Builder, serve: F) -> Peer
 where
     F: Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -39,7 +39,7 @@ where
     .await
 }
 
-async fn talk<F, Fut>(stream: impl Io, builder: Builder, serve: F)
+pub(crate) async fn talk<F, Fut>(stream: impl Io, builder: Builder, serve: F)
 where
     F: Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -50,13 +50,15 @@ where
     }
 }
 
-async fn hello(_: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+pub(crate) async fn hello(_: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let mut body = respond.send_response(http::Response::new(()), false).unwrap();
     body.send_data("hello".into(), true).unwrap();
 }
 
 /// Holds each request until the gate lets it through.
-fn gated(gate: &Arc<Semaphore>) -> impl Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> Pinned + Clone + use<> {
+pub(crate) fn gated(
+    gate: &Arc<Semaphore>,
+) -> impl Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> Pinned + Clone + use<> {
     let gate = Arc::clone(gate);
     move |request, respond| {
         let gate = Arc::clone(&gate);
@@ -67,18 +69,18 @@ fn gated(gate: &Arc<Semaphore>) -> impl Fn(http::Request<RecvStream>, SendRespon
     }
 }
 
-type Pinned = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(crate) type Pinned = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn url(peer: &Peer) -> String {
+pub(crate) fn url(peer: &Peer) -> String {
     format!("https://h.test:{}/", peer.addr.port())
 }
 
-async fn text(transport: &Transport, req: Request) -> String {
+pub(crate) async fn text(transport: &Transport, req: Request) -> String {
     transport.round_trip(req).await.unwrap().text().await.unwrap()
 }
 
 /// Starts `n` requests at once.
-fn burst(transport: &Transport, url: &str, n: usize) -> Vec<tokio::task::JoinHandle<Result<String, Error>>> {
+pub(crate) fn burst(transport: &Transport, url: &str, n: usize) -> Vec<tokio::task::JoinHandle<Result<String, Error>>> {
     let send = |_| {
         let (transport, req) = (transport.clone(), get(url));
         tokio::spawn(async move { transport.round_trip(req).await?.text().await })
@@ -86,13 +88,13 @@ fn burst(transport: &Transport, url: &str, n: usize) -> Vec<tokio::task::JoinHan
     (0..n).map(send).collect()
 }
 
-async fn all_hello(burst: Vec<tokio::task::JoinHandle<Result<String, Error>>>) {
+pub(crate) async fn all_hello(burst: Vec<tokio::task::JoinHandle<Result<String, Error>>>) {
     for request in burst {
         assert_eq!(request.await.unwrap().unwrap(), "hello");
     }
 }
 
-async fn until(mut is: impl FnMut() -> bool) {
+pub(crate) async fn until(mut is: impl FnMut() -> bool) {
     while !is() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

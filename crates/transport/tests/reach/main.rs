@@ -6,6 +6,7 @@
 mod coding;
 mod http2;
 mod peers;
+mod protocols;
 mod proxies;
 mod secure;
 

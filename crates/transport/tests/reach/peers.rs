@@ -77,7 +77,7 @@ impl Peer {
 }
 
 /// Answers requests without a body, or with one whose length is declared.
-async fn serve_http1(peer: Peer, stream: impl Io, answer: Arc<[u8]>) {
+pub(crate) async fn serve_http1(peer: Peer, stream: impl Io, answer: Arc<[u8]>) {
     let mut stream = BufReader::new(stream);
     while let Some(head) = read_head(&mut stream).await {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
