@@ -172,29 +172,7 @@ impl Dialing {
         events: Option<Arc<dyn Events>>,
         id: DialId,
     ) -> Self {
-        let (host, connector) = (key.clone(), Arc::clone(&shared.connector));
-        let (config, owner) = (shared.config.load_full(), Arc::downgrade(shared));
-        let future = Box::pin(async move {
-            if let Some(events) = &events {
-                events.connect_start(&host.to_string());
-            }
-            let done = connector.connect(&host.target(), host.proxy(), host.alpn(), limit).await;
-            if let Some(events) = &events {
-                let connected = done.as_ref().map(Connected::of);
-                events.connect_done(&host.to_string(), connected.as_ref().map_err(|error| *error));
-            }
-            let dialed = done?;
-            let is_http2 = match host.alpn() {
-                Alpn::Http1 => false,
-                Alpn::Http2OrHttp1 => dialed.info.alpn() == Some(b"h2"),
-                // With prior knowledge, or agreed on.
-                Alpn::Http2 => true,
-            };
-            if !is_http2 {
-                return Ok(Opened::One(dialed));
-            }
-            Mux::start(dialed, &host, &config, owner).await.map(Opened::Many)
-        });
+        let future = Box::pin(open(shared, key, limit, events));
         Dialing { id, key: key.clone(), future, shared: Some(Arc::downgrade(shared)) }
     }
 
@@ -226,6 +204,41 @@ impl Dialing {
             drop(shared.dialed(&self.key, self.id, dialed, &mut None));
         }
         Ok(())
+    }
+}
+
+/// Opens a connection, and starts HTTP/2 on it if that is what is spoken.
+///
+/// # Cancel safety
+/// Dropping the future closes what was opened.
+pub(crate) fn open(
+    shared: &Arc<Shared>,
+    key: &Key,
+    limit: Option<Duration>,
+    events: Option<Arc<dyn Events>>,
+) -> impl Future<Output = Result<Opened>> + Send + use<> {
+    let (host, connector) = (key.clone(), Arc::clone(&shared.connector));
+    let (config, owner) = (shared.config.load_full(), Arc::downgrade(shared));
+    async move {
+        if let Some(events) = &events {
+            events.connect_start(&host.to_string());
+        }
+        let done = connector.connect(&host.target(), host.proxy(), host.alpn(), limit).await;
+        if let Some(events) = &events {
+            let connected = done.as_ref().map(Connected::of);
+            events.connect_done(&host.to_string(), connected.as_ref().map_err(|error| *error));
+        }
+        let dialed = done?;
+        let is_http2 = match host.alpn() {
+            Alpn::Http1 => false,
+            Alpn::Http2OrHttp1 => dialed.info.alpn() == Some(b"h2"),
+            // With prior knowledge, or agreed on.
+            Alpn::Http2 => true,
+        };
+        if !is_http2 {
+            return Ok(Opened::One(dialed));
+        }
+        Mux::start(dialed, &host, &config, owner).await.map(Opened::Many)
     }
 }
 

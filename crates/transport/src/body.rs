@@ -130,11 +130,11 @@ impl ConnBody {
             return None;
         }
         let so_far = self.so_far();
+        if let Some(cut) = cause.as_ref().and_then(Cut::of) {
+            let message = format!("{cut} in the middle of the body, after {so_far}");
+            return Some(Err(self.fail(Error::new(ErrorKind::Canceled, message))));
+        }
         let error = match cause {
-            Some(cause) if Cut::is(&cause) => Error::new(
-                ErrorKind::Canceled,
-                format!("the transport was shut down in the middle of the body, after {so_far}"),
-            ),
             None => Error::new(
                 ErrorKind::ConnectionLost,
                 format!("the server closed the connection in the middle of the body, after {so_far}"),

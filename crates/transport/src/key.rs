@@ -114,6 +114,11 @@ impl Key {
         self.proxy.as_ref()
     }
 
+    /// Whether requests go to a proxy as they are, rather than to the server through a tunnel.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        self.scheme == Scheme::Http && self.proxy.as_ref().is_some_and(Proxy::forwards_http)
+    }
+
     /// What a connection is opened to. For a proxy that forwards, that is the proxy itself.
     pub(crate) fn target(&self) -> Target {
         Target::new(self.scheme, self.host(), self.port)
@@ -123,6 +128,17 @@ impl Key {
     pub(crate) fn host(&self) -> &str {
         let host = self.bracketed_host();
         host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// Whether the two are the same scheme, host and port, however they are reached.
+    pub(crate) fn is_same_origin(&self, other: &Key) -> bool {
+        let (ours, theirs) = (self.bracketed_host(), other.bracketed_host());
+        self.scheme == other.scheme && self.port == other.port && ours.eq_ignore_ascii_case(theirs)
+    }
+
+    /// Scheme, host and port, for messages.
+    pub(crate) fn origin(&self) -> String {
+        format!("{}://{self}", self.scheme.as_str())
     }
 
     /// Whether the two are equal in every byte, which is faster to see than whether they are equal.
@@ -276,6 +292,7 @@ mod tests {
         ] {
             let (a, b) = (key(a).unwrap(), key(b).unwrap());
             assert_eq!(a == b, same, "{a} {b}");
+            assert_eq!(a.is_same_origin(&b), same, "{a} {b}");
             assert_eq!(a.hash() == b.hash(), same, "{a} {b}");
         }
     }

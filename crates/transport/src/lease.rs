@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use crate::client_conn::Held;
 use crate::conn::Conn;
 use crate::pool::{CloseReason, Idle, Slot};
 use crate::shared::Shared;
@@ -15,8 +16,7 @@ use crate::shared::Shared;
 pub(crate) struct Lease {
     /// `None` only while it is being given back.
     conn: Option<Box<Conn>>,
-    slot: Slot,
-    shared: Arc<Shared>,
+    home: Home,
     idle: Option<Idle>,
     /// Whether it was opened for another request.
     pub(crate) reused: bool,
@@ -24,9 +24,22 @@ pub(crate) struct Lease {
     pub(crate) fate: CloseReason,
 }
 
+/// Where a connection goes when it is not in use any more, and who is told if it goes nowhere.
+enum Home {
+    Pool { slot: Slot, shared: Arc<Shared> },
+    Held(Arc<Held>),
+}
+
 impl Lease {
     pub(crate) fn new(conn: Box<Conn>, slot: Slot, shared: Arc<Shared>, idle: Option<Idle>, reused: bool) -> Self {
-        Lease { conn: Some(conn), slot, shared, idle, reused, fate: CloseReason::Abandoned }
+        let home = Home::Pool { slot, shared };
+        Lease { conn: Some(conn), home, idle, reused, fate: CloseReason::Abandoned }
+    }
+
+    /// Of a connection that the program holds.
+    pub(crate) fn held(conn: Box<Conn>, held: Arc<Held>, idle: Option<Idle>) -> Self {
+        let reused = conn.terms.served > 0;
+        Lease { conn: Some(conn), home: Home::Held(held), idle, reused, fate: CloseReason::Abandoned }
     }
 
     pub(crate) fn conn(&self) -> &Conn {
@@ -59,10 +72,14 @@ impl Lease {
         }
     }
 
-    /// Puts an armed connection into the pool.
+    /// Lays an armed connection down where it came from.
     pub(crate) fn lay_down(mut self) {
         while let Some(conn) = self.conn.take() {
-            let Err(woken) = self.shared.lay_down(self.slot, conn) else { return };
+            let laid_down = match &self.home {
+                Home::Pool { slot, shared } => shared.lay_down(*slot, conn),
+                Home::Held(held) => held.lay_down(conn),
+            };
+            let Err(woken) = laid_down else { return };
             self.conn = Some(woken);
             if !self.conn_mut().arm() {
                 self.fate = CloseReason::ClosedByPeer;
@@ -74,7 +91,7 @@ impl Lease {
     /// Takes the connection out of the transport, for another protocol.
     pub(crate) fn into_conn(mut self) -> Box<Conn> {
         let conn = self.conn.take().expect("a lease has its connection until it is given back");
-        self.shared.close(self.slot, CloseReason::Upgraded, BytesMut::new());
+        self.home.closed(CloseReason::Upgraded, BytesMut::new());
         conn
     }
 }
@@ -84,7 +101,16 @@ impl Drop for Lease {
         if let Some(mut conn) = self.conn.take() {
             let buffer = conn.rest();
             drop(conn);
-            self.shared.close(self.slot, self.fate, buffer);
+            self.home.closed(self.fate, buffer);
+        }
+    }
+}
+
+impl Home {
+    fn closed(&self, reason: CloseReason, buffer: BytesMut) {
+        match self {
+            Home::Pool { slot, shared } => shared.close(*slot, reason, buffer),
+            Home::Held(held) => held.closed(reason, buffer),
         }
     }
 }

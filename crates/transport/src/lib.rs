@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 // for the program
+mod client_conn;
 mod config;
 mod events;
 mod timings;
@@ -57,6 +58,7 @@ mod sweeper;
 // reaching a server
 mod net;
 
+pub use client_conn::{ClientConn, ClientConnState, Reservation};
 pub use config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};

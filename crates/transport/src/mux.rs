@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use roundtrip_types::Result;
 
 use crate::TransportConfig;
-use crate::h2::{H2Conn, NoRoom, Slot as Stream};
+use crate::client_conn::Held;
+use crate::h2::{H2Conn, H2Event, NoRoom, Slot as Stream};
 use crate::key::{Hashed, Key};
 use crate::net::{ConnInfo, Dialed};
-use crate::pool::{CloseReason, Slot, Terms};
+use crate::pool::{CloseReason, ConnId, Slot, Terms};
 use crate::shared::Shared;
 use crate::timings::DialTimes;
 
@@ -38,13 +39,15 @@ struct Place {
     shared: Weak<Shared>,
     key: Key,
     slot: OnceLock<Slot>,
+    /// Who holds it before it does, if the program does.
+    held: OnceLock<Weak<Held>>,
 }
 
 /// A place in a connection: one exchange.
 #[derive(Debug)]
 pub(crate) struct StreamLease {
     pub(crate) mux: Arc<Mux>,
-    pub(crate) slot: Slot,
+    pub(crate) id: ConnId,
     /// Whether the connection was opened for another request.
     pub(crate) reused: bool,
     /// How long it had lain idle; `None` if it had not.
@@ -86,10 +89,10 @@ impl Mux {
         shared: Weak<Shared>,
     ) -> Result<Arc<Self>> {
         let Dialed { stream, info, dns, connect, proxy, tls } = dialed;
-        let place = Arc::new(Place { shared, key: key.clone(), slot: OnceLock::new() });
+        let place = Arc::new(Place { shared, key: key.clone(), slot: OnceLock::new(), held: OnceLock::new() });
         let hook = {
             let place = Arc::clone(&place);
-            Box::new(move |_| place.changed())
+            Box::new(move |event| place.changed(event))
         };
         let conn = H2Conn::start(stream, info, &config.http2, config.max_response_header_bytes, hook).await?;
         let dial = DialTimes { dns, connect, proxy, tls };
@@ -113,21 +116,44 @@ impl Mux {
         }
     }
 
-    fn terms(&self) -> Terms {
+    /// Says who holds it. What happens from now on is told, until it is [entered](Self::enter).
+    pub(crate) fn held_by(&self, held: Weak<Held>) {
+        // It is held once.
+        let _ = self.place.held.set(held);
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
         Terms { served: self.served.load(Ordering::Relaxed), idle_limit: None }
     }
 
-    fn reserve(self: &Arc<Self>, slot: Slot, reused: bool, idle: Option<Duration>) -> Result<StreamLease, NoRoom> {
-        let stream = self.conn.reserve()?;
+    fn reserve(self: &Arc<Self>, id: ConnId, reused: bool, idle: Option<Duration>) -> Result<StreamLease, NoRoom> {
+        Ok(self.lease(id, reused, idle, self.conn.reserve()?))
+    }
+
+    /// The lease of a stream that was reserved.
+    pub(crate) fn lease(
+        self: &Arc<Self>,
+        id: ConnId,
+        reused: bool,
+        idle: Option<Duration>,
+        stream: Stream,
+    ) -> StreamLease {
         self.served.fetch_add(1, Ordering::Relaxed);
-        Ok(StreamLease { mux: Arc::clone(self), slot, reused, idle, stream })
+        StreamLease { mux: Arc::clone(self), id, reused, idle, stream }
     }
 }
 
 impl Place {
-    fn changed(&self) {
-        if let (Some(shared), Some(slot)) = (self.shared.upgrade(), self.slot.get()) {
-            shared.mux_changed(&self.key, *slot);
+    fn changed(&self, event: H2Event) {
+        if let Some(slot) = self.slot.get() {
+            // Of one that is over the pool wants to hear no more.
+            if event != H2Event::Freed
+                && let Some(shared) = self.shared.upgrade()
+            {
+                shared.mux_changed(&self.key, *slot);
+            }
+        } else if let Some(held) = self.held.get().and_then(Weak::upgrade) {
+            held.changed();
         }
     }
 }
@@ -153,10 +179,10 @@ impl Entry {
 
 impl Active {
     /// A place in the connection that carries least.
-    pub(crate) fn reserve(&self, key: &Key, now: Instant, most_requests: u64) -> Option<StreamLease> {
+    pub(crate) fn reserve(&self, key: &Key, now: Instant, most_requests: u64) -> Option<(Slot, StreamLease)> {
         let entries = self.0.get(key)?.iter().filter(|entry| entry.room(now, most_requests).is_ok());
         let least = entries.min_by_key(|entry| entry.mux.conn.in_flight())?;
-        least.mux.reserve(least.slot, true, None).ok()
+        Some((least.slot, least.mux.reserve(least.slot.id, true, None).ok()?))
     }
 
     /// Adds a connection and takes a place in it, if `take`.
@@ -172,7 +198,7 @@ impl Active {
     ) -> Result<Option<StreamLease>, Arc<Mux>> {
         let lease = match take {
             None => None,
-            Some((reused, idle)) => match mux.reserve(slot, reused, idle) {
+            Some((reused, idle)) => match mux.reserve(slot.id, reused, idle) {
                 Ok(lease) => Some(lease),
                 Err(_) => return Err(mux),
             },

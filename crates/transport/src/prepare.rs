@@ -15,7 +15,7 @@ use crate::events::Events;
 use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
 use crate::net::{Alpn, Scheme};
-use crate::protocol::{self, Purpose, Spoken};
+use crate::protocol::{self, Purpose};
 
 /// A request that can be sent: checked, with all that its head needs, and with the settings that hold for it.
 #[derive(Debug)]
@@ -42,9 +42,7 @@ impl<'a> Prepared<'a> {
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
         let mut key = origin(req.uri())?;
         let framing = framing(req.headers(), req.body())?;
-        let extensions = req.extensions_mut();
-        let options: Option<Box<RequestOptions>> =
-            if extensions.is_empty() { None } else { extensions.remove().map(Box::new) };
+        let options = take_options(req);
         let own_proxy = options.as_ref().and_then(|own| own.proxy.as_ref());
         let proxies = own_proxy.unwrap_or(&config.proxy);
         if !proxies.is_none()
@@ -52,15 +50,54 @@ impl<'a> Prepared<'a> {
         {
             key = key.via(proxy).map_err(|_| invalid("the proxy's address is none"))?;
         }
-        let forwarded = key.proxy().is_some_and(|proxy| key.scheme() == Scheme::Http && proxy.forwards_http());
-        // Many requests have no fields.
-        let upgrades = !req.headers().is_empty() && req.headers().contains_key(UPGRADE);
-        let for_connection = upgrades || *req.method() == Method::CONNECT;
-        let purpose = if for_connection { Purpose::Connection } else { Purpose::Exchange };
+        let forwarded = key.is_forwarded();
+        let upgrades = upgrades(req);
         let own_protocols = options.as_ref().and_then(|own| own.protocols);
-        let spoken = protocol::spoken(config.protocols, own_protocols, key.scheme(), purpose, forwarded);
-        let Spoken { alpn, only_http2 } = spoken.map_err(|unspoken| invalid(unspoken.to_string()))?;
-        let key = key.speaking(alpn);
+        let spoken = protocol::spoken(config.protocols, own_protocols, key.scheme(), purpose(req, upgrades), forwarded);
+        let spoken = spoken.map_err(|unspoken| invalid(unspoken.to_string()))?;
+        let key = key.speaking(spoken.alpn);
+        let mut prepared = Prepared::checked(req, framing, key, config, options);
+        prepared.only_http2 = spoken.only_http2;
+        prepared.upgrades = upgrades;
+        prepared.forwarded = forwarded;
+        Ok(prepared)
+    }
+
+    /// Checks `req`, to be sent on a connection to `to` that goes the way of `route`, and speaks HTTP/2 or not.
+    pub(crate) fn on(
+        req: &'a mut Request,
+        config: Arc<TransportConfig>,
+        (to, route): (&Key, &Key),
+        is_http2: bool,
+    ) -> Result<Self> {
+        let key = origin(req.uri())?;
+        if !key.is_same_origin(to) {
+            let message = format!("the request is for {}, but the connection leads to {}", key.origin(), to.origin());
+            return Err(invalid(message));
+        }
+        let framing = framing(req.headers(), req.body())?;
+        let options = take_options(req);
+        let upgrades = upgrades(req);
+        let own_protocols = options.as_ref().and_then(|own| own.protocols);
+        protocol::fits(own_protocols, purpose(req, upgrades), is_http2).map_err(|unfit| invalid(unfit.to_string()))?;
+        let forwarded = route.is_forwarded();
+        // The text of the request's own URL goes out, except to a proxy.
+        let key = if forwarded { route.clone() } else { key.speaking(route.alpn()) };
+        let mut prepared = Prepared::checked(req, framing, key, config, options);
+        prepared.only_http2 = is_http2;
+        prepared.upgrades = upgrades;
+        prepared.forwarded = forwarded;
+        Ok(prepared)
+    }
+
+    #[inline]
+    fn checked(
+        req: &'a mut Request,
+        framing: Framing,
+        key: Key,
+        config: Arc<TransportConfig>,
+        options: Option<Box<RequestOptions>>,
+    ) -> Self {
         let offer = Offer::new(&config.accept_codings, config.max_decoded_bytes);
         let offered = offer.is_some_and(|offer| offer.applies(req.method(), req.headers()));
         if config.disable_keep_alives {
@@ -69,7 +106,8 @@ impl<'a> Prepared<'a> {
         let headers = req.headers();
         // Noted now: the fields are given away before the answer is understood.
         let wants_close = !headers.is_empty() && wants_close(headers);
-        Ok(Prepared { req, framing, key, only_http2, wants_close, upgrades, forwarded, offered, config, options })
+        let (only_http2, upgrades, forwarded) = (false, false, false);
+        Prepared { req, framing, key, only_http2, wants_close, upgrades, forwarded, offered, config, options }
     }
 
     pub(crate) fn take_body(&mut self) -> Body {
@@ -314,6 +352,20 @@ impl<'a> Prepared<'a> {
     }
 }
 
+fn take_options(req: &mut Request) -> Option<Box<RequestOptions>> {
+    let extensions = req.extensions_mut();
+    if extensions.is_empty() { None } else { extensions.remove().map(Box::new) }
+}
+
+fn upgrades(req: &Request) -> bool {
+    // Many requests have no fields.
+    !req.headers().is_empty() && req.headers().contains_key(UPGRADE)
+}
+
+fn purpose(req: &Request, upgrades: bool) -> Purpose {
+    if upgrades || *req.method() == Method::CONNECT { Purpose::Connection } else { Purpose::Exchange }
+}
+
 /// What the `Host` field says: host and port as the URI has them, without user information.
 fn host_of(uri: &http::Uri) -> &str {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -328,7 +380,7 @@ pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
 }
 
 /// The host that a URL leads to.
-fn origin(uri: &http::Uri) -> Result<Key> {
+pub(crate) fn origin(uri: &http::Uri) -> Result<Key> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,

@@ -84,6 +84,36 @@ pub(crate) fn spoken(
     Ok(Spoken { alpn, only_http2 })
 }
 
+/// Why a request does not go over a connection that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It asks for HTTP/1.1, or for the connection itself.
+    OverHttp2,
+    /// It asks for HTTP/2.
+    OverHttp1,
+}
+
+/// Whether a request may go over a connection that speaks HTTP/2, or HTTP/1.1.
+///
+/// # Errors
+/// It may not.
+pub(crate) fn fits(own: Option<Protocols>, purpose: Purpose, is_http2: bool) -> Result<(), Unfit> {
+    match is_http2 {
+        true if own == Some(Protocols::Http1) || purpose == Purpose::Connection => Err(Unfit::OverHttp2),
+        false if own == Some(Protocols::Http2) || purpose == Purpose::Stream => Err(Unfit::OverHttp1),
+        _ => Ok(()),
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unfit::OverHttp2 => "the request needs HTTP/1.1, and the connection speaks HTTP/2",
+            Unfit::OverHttp1 => "the request needs HTTP/2, and the connection speaks HTTP/1.1",
+        })
+    }
+}
+
 impl fmt::Display for Unspoken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -159,6 +189,21 @@ mod tests {
         ] {
             let got = spoken(transport, own, scheme, purpose, forwarded);
             assert_eq!(got, want, "{transport:?} {own:?} {scheme:?} {purpose:?} {forwarded}");
+        }
+    }
+
+    #[test]
+    fn a_connection_takes_what_may_go_over_it() {
+        for (own, purpose, over_http1, over_http2) in [
+            (None, Purpose::Exchange, Ok(()), Ok(())),
+            (Some(Http2OrHttp1), Purpose::Exchange, Ok(()), Ok(())),
+            (Some(Http1), Purpose::Exchange, Ok(()), Err(Unfit::OverHttp2)),
+            (Some(Http2), Purpose::Exchange, Err(Unfit::OverHttp1), Ok(())),
+            (None, Purpose::Connection, Ok(()), Err(Unfit::OverHttp2)),
+            (None, Purpose::Stream, Err(Unfit::OverHttp1), Ok(())),
+        ] {
+            assert_eq!(fits(own, purpose, false), over_http1, "{own:?} {purpose:?}");
+            assert_eq!(fits(own, purpose, true), over_http2, "{own:?} {purpose:?}");
         }
     }
 

@@ -18,13 +18,14 @@ use tokio::task::AbortHandle;
 use crate::TransportConfig;
 use crate::conn::{Conn, Watch};
 use crate::events::Events;
+use crate::h2::NoRoom;
 use crate::key::Key;
 use crate::lease::Lease;
 use crate::mux::{Active, Move, Mux, StreamLease};
 use crate::net::{ConnInfo, Connector, Departed, Dialed, PeerAddr};
 use crate::pool::{
-    Acquired, CloseReason, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Terms, Waited,
-    WaiterId,
+    Acquired, CloseReason, ConnId, DialId, Effect, Effects, Idle, Limits, Pool, PoolStats, Refused, Slot, Taken, Terms,
+    Waited, WaiterId,
 };
 use crate::pooled::Pooled;
 use crate::sweeper::{Next, Signal, sweep};
@@ -314,16 +315,12 @@ impl Shared {
         }
         let Locked { pool, watches, dials, .. } = &mut *locked;
         dials.remove(&dial);
-        let entered = |slot: Slot| {
-            watch.enter(slot);
-            conn.id = slot.id;
-            if watches.len() <= slot.index() {
-                watches.resize(slot.index() + 1, Weak::new());
-            }
-            watches[slot.index()] = Arc::downgrade(&watch);
-            Pooled::One(conn)
-        };
-        pool.dialed(dial, entered, expires, now, &mut fx);
+        pool.dialed(dial, entered(conn, &watch, watches), expires, now, &mut fx);
+        self.after_entering(locked, &watch, fx);
+    }
+
+    /// What is left to do when an HTTP/1.1 connection has entered the pool.
+    fn after_entering(self: &Arc<Self>, mut locked: MutexGuard<'_, Locked>, watch: &Watch, fx: Fx) {
         let start = locked.sweeper_to_start();
         drop(locked);
         if watch.is_woken()
@@ -359,6 +356,78 @@ impl Shared {
         } else {
             drop(locked);
             task.abort();
+        }
+    }
+
+    // ---- for held connections
+
+    /// The number of a connection that is opened outside of the pool; `None` if the transport was shut down.
+    pub(crate) fn number(&self) -> Option<ConnId> {
+        let mut locked = self.lock();
+        (!locked.pool.is_shut()).then(|| locked.pool.number())
+    }
+
+    pub(crate) fn spare_buffer(&self) -> BytesMut {
+        self.lock().buffers.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn keep_buffer(&self, buffer: BytesMut) {
+        self.lock().keep_buffer(buffer);
+    }
+
+    /// Takes a connection into the pool that was held outside and rests, if there is room for it.
+    pub(crate) fn adopt_one(self: &Arc<Self>, key: &Key, mut conn: Box<Conn>, expires: Option<Instant>) {
+        let (id, terms) = (conn.id, conn.terms);
+        let watch = Watch::new(Arc::clone(&self.signal));
+        conn.watched_by(Arc::clone(&watch));
+        if !conn.arm() {
+            drop(conn);
+            return self.tell_closed(id, CloseReason::ClosedByPeer);
+        }
+        self.tell_idle(id);
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        let Locked { pool, watches, .. } = &mut *locked;
+        pool.adopt(key, id, entered(conn, &watch, watches), terms, expires, now(), &mut fx);
+        self.after_entering(locked, &watch, fx);
+    }
+
+    /// The same for HTTP/2.
+    pub(crate) fn adopt_many(self: &Arc<Self>, key: &Key, id: ConnId, mux: Arc<Mux>, expires: Option<Instant>) {
+        if let Err(NoRoom::Closed | NoRoom::Draining) = mux.conn().room() {
+            mux.conn().retire();
+            return self.tell_closed(id, CloseReason::ClosedByPeer);
+        }
+        self.tell_idle(id);
+        let terms = mux.terms();
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        let mut entered = None;
+        let enter = |slot| {
+            mux.enter(slot, expires);
+            entered = Some(slot);
+            Pooled::Many(mux)
+        };
+        locked.pool.adopt(key, id, enter, terms, expires, now(), &mut fx);
+        let start = locked.sweeper_to_start();
+        drop(locked);
+        self.carry_out(fx);
+        self.start_sweeper(start);
+        if let Some(slot) = entered {
+            // It may have ended before it could say which it is.
+            self.mux_changed(key, slot);
+        }
+    }
+
+    pub(crate) fn tell_closed(&self, id: ConnId, reason: CloseReason) {
+        if let Some(events) = self.events() {
+            events.conn_closed(id, reason);
+        }
+    }
+
+    fn tell_idle(&self, id: ConnId) {
+        if let Some(events) = self.events() {
+            events.put_idle_conn(id);
         }
     }
 
@@ -544,10 +613,11 @@ impl Shared {
             return None;
         }
         let now = now();
-        let stream = locked.active.reserve(key, now, self.most_requests());
-        if let Some(stream) = &stream {
-            locked.pool.shared_again(stream.slot);
-        }
+        let found = locked.active.reserve(key, now, self.most_requests());
+        let stream = found.map(|(slot, stream)| {
+            locked.pool.shared_again(slot);
+            stream
+        });
         // Noted even if there is none: that a connection is suspect, or its peer allows less than before, nobody has told.
         self.note_sharing(locked, key, now, fx);
         stream
@@ -620,7 +690,7 @@ impl Shared {
     // ---- inside
 
     /// When a connection that is opened now will be too old.
-    fn expiry(&self) -> Option<Instant> {
+    pub(crate) fn expiry(&self) -> Option<Instant> {
         let age = self.config.load().max_conn_age?;
         now().checked_add(jittered(age, random_fraction()))
     }
@@ -779,6 +849,23 @@ impl Locked {
         }
         self.sweeping = true;
         Some(self.next())
+    }
+}
+
+/// Says to an HTTP/1.1 connection and to those who watch it where it stands in the pool.
+fn entered<'a>(
+    mut conn: Box<Conn>,
+    watch: &'a Arc<Watch>,
+    watches: &'a mut Vec<Weak<Watch>>,
+) -> impl FnOnce(Slot) -> Pooled + 'a {
+    move |slot| {
+        watch.enter(slot);
+        conn.id = slot.id;
+        if watches.len() <= slot.index() {
+            watches.resize(slot.index() + 1, Weak::new());
+        }
+        watches[slot.index()] = Arc::downgrade(watch);
+        Pooled::One(conn)
     }
 }
 

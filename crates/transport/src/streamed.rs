@@ -55,7 +55,7 @@ pub(crate) async fn exchange(
     attempt: u32,
     ended_at: Option<Arc<OnceLock<Instant>>>,
 ) -> Result<Outcome> {
-    let (reused, id) = (lease.reused, lease.slot.id);
+    let (reused, id) = (lease.reused, lease.id);
     let (mux, stream) = lease.into_parts();
     if request.reuse() == Reuse::Never || request.wants_close() {
         mux.conn().retire();

@@ -236,7 +236,7 @@ impl Transport {
         ShutdownReport { finished: in_use.saturating_sub(cut), cut }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.owner.shared
     }
 
@@ -259,7 +259,10 @@ impl Transport {
             let since = started.zip(asked).zip(got_conn);
             let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
             let mut lease = match got {
-                Got::Conn(lease) if request.only_http2() => return Err(not_http2(lease, request)),
+                Got::Conn(lease) if request.only_http2() => {
+                    lease.put_back();
+                    return Err(not_http2(request.key()));
+                }
                 Got::Conn(lease) => lease,
                 Got::Stream(stream) => {
                     // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
@@ -326,20 +329,31 @@ impl Transport {
                 return Ok(Err(body));
             }
         };
-        let mut body = std::mem::take(response.body_mut());
-        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
-            response.extensions_mut().insert(uncompressed);
-        }
-        *response.body_mut() = body;
-        if let (Some(since), Some(ended_at)) = (since, ended_at) {
-            response.extensions_mut().insert(timings(on, ledger, since, ended_at));
-        }
+        complete(&mut response, request, on, ledger, since.zip(ended_at));
         Ok(Ok(response))
     }
 }
 
+/// Adds to a response over HTTP/2 what its request asks for.
+pub(crate) fn complete(
+    response: &mut Response,
+    request: &Prepared<'_>,
+    on: On,
+    ledger: &Ledger,
+    since: Option<(Since, Arc<OnceLock<Instant>>)>,
+) {
+    let mut body = std::mem::take(response.body_mut());
+    if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+        response.extensions_mut().insert(uncompressed);
+    }
+    *response.body_mut() = body;
+    if let Some((since, ended_at)) = since {
+        response.extensions_mut().insert(timings(on, ledger, since, ended_at));
+    }
+}
+
 /// What is said about the connection that carries a request.
-struct On {
+pub(crate) struct On {
     id: ConnId,
     info: ConnInfo,
     reused: bool,
@@ -348,19 +362,19 @@ struct On {
 }
 
 impl On {
-    fn conn(lease: &Lease) -> Self {
+    pub(crate) fn conn(lease: &Lease) -> Self {
         let conn = lease.conn();
         On { id: conn.id, info: conn.info.clone(), reused: lease.reused, idle: lease.idle(), dial: conn.dial }
     }
 
-    fn stream(lease: &StreamLease) -> Self {
-        let StreamLease { mux, slot, reused, idle, .. } = lease;
-        On { id: slot.id, info: mux.info().clone(), reused: *reused, idle: *idle, dial: mux.dial }
+    pub(crate) fn stream(lease: &StreamLease) -> Self {
+        let StreamLease { mux, id, reused, idle, .. } = lease;
+        On { id: *id, info: mux.info().clone(), reused: *reused, idle: *idle, dial: mux.dial }
     }
 }
 
 impl Got {
-    fn described(&self) -> GotConn {
+    pub(crate) fn described(&self) -> GotConn {
         let On { id, info, reused, idle, .. } = match self {
             Got::Conn(lease) => On::conn(lease),
             Got::Stream(stream) => On::stream(stream),
@@ -371,15 +385,15 @@ impl Got {
 
 /// When the steps of a request happened, for those who asked.
 #[derive(Clone, Copy)]
-struct Since {
-    started: Instant,
-    asked: Instant,
-    got_conn: Instant,
-    attempt: u32,
+pub(crate) struct Since {
+    pub(crate) started: Instant,
+    pub(crate) asked: Instant,
+    pub(crate) got_conn: Instant,
+    pub(crate) attempt: u32,
 }
 
 /// The head has come: what becomes of the connection, and the rest of the response.
-fn respond(
+pub(crate) fn respond(
     mut lease: Lease,
     answer: Answer,
     request: &Prepared<'_>,
@@ -441,16 +455,15 @@ fn may_repeat(error: &Error, lease: &Lease, request: &Prepared<'_>) -> bool {
         && (conn.sent == 0 || request.is_replayable())
 }
 
-/// The server does not speak HTTP/2, and the request may go over nothing else.
+/// The server does not speak HTTP/2, and nothing else will do.
 #[cold]
-fn not_http2(lease: Lease, request: &Prepared<'_>) -> Error {
-    lease.put_back();
-    let message = format!("{}: the server does not speak HTTP/2, and nothing else is wanted", request.key());
+pub(crate) fn not_http2(key: &Key) -> Error {
+    let message = format!("{key}: the server does not speak HTTP/2, and nothing else is wanted");
     Error::new(ErrorKind::Connect, message).with_phase(Phase::Tls)
 }
 
 #[cold]
-fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
+pub(crate) fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
     let conn = lease.conn();
     let (id, peer) = (conn.id, conn.info.peer());
     let age = match (lease.reused, lease.idle()) {
@@ -467,7 +480,7 @@ fn with_facts(error: Error, lease: &Lease, attempt: u32) -> Error {
 const PROBE_TIME: Duration = Duration::from_millis(200);
 
 /// Looks whether a body is empty; the request is then sent without one.
-async fn probe(request: &mut Prepared<'_>, mut body: Body) -> Result<Body> {
+pub(crate) async fn probe(request: &mut Prepared<'_>, mut body: Body) -> Result<Body> {
     match tokio::time::timeout(PROBE_TIME, body.frame()).await {
         Ok(None) => {
             request.without_body();

@@ -287,8 +287,8 @@ impl Exchange<'_, '_> {
     /// The connection ended before the response's head was complete.
     fn lost(&mut self, conn: &Conn, cause: Option<io::Error>) -> Error {
         let phase = if self.upload.is_some() || self.broken.is_some() { Phase::Write } else { Phase::Wait };
-        if cause.as_ref().is_some_and(Cut::is) {
-            return Error::new(ErrorKind::Canceled, "the transport was shut down").with_phase(phase);
+        if let Some(cut) = cause.as_ref().and_then(Cut::of) {
+            return Error::new(ErrorKind::Canceled, cut.to_string()).with_phase(phase);
         }
         let message = match (conn.received, &cause, &self.broken) {
             (0, None, None) => "the server closed the connection without an answer",

@@ -100,6 +100,12 @@ impl Conn {
         pin!(read).poll(&mut cx).is_pending()
     }
 
+    /// Has it told to another when something comes, from when it is armed the next time.
+    pub(crate) fn watched_by(&mut self, watch: Arc<Watch>) {
+        self.idle_waker = Waker::from(Arc::clone(&watch));
+        self.watch = watch;
+    }
+
     /// Whether something may have come since it was armed.
     pub(crate) fn is_woken(&self) -> bool {
         self.watch.is_woken()
@@ -139,8 +145,8 @@ impl Conn {
         };
         if read.is_pending() {
             self.watch.driven_by(cx.waker());
-            if self.watch.is_cut() {
-                return Poll::Ready(Err(io::Error::other(Cut)));
+            if let Some(cut) = self.watch.is_cut() {
+                return Poll::Ready(Err(io::Error::other(cut)));
             }
         }
         let count = ready!(read)?;
@@ -188,21 +194,29 @@ impl Conn {
     }
 }
 
-/// Why a read was broken off: the transport was shut down, and its time was up.
-#[derive(Debug)]
-pub(crate) struct Cut;
+/// Why a read was broken off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    /// The transport was shut down, and its time was up.
+    Shutdown,
+    /// The program closed a connection that it held.
+    Holder,
+}
 
 impl std::fmt::Display for Cut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the transport was shut down")
+        f.write_str(match self {
+            Cut::Shutdown => "the transport was shut down",
+            Cut::Holder => "the program closed the connection, which it held",
+        })
     }
 }
 
 impl std::error::Error for Cut {}
 
 impl Cut {
-    pub(crate) fn is(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|inner| inner.is::<Cut>())
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
     }
 }
 

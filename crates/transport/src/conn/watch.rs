@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 
+use tokio::sync::Notify;
+
+use super::Cut;
 use crate::pool::Slot;
 use crate::sweeper::Signal;
 
@@ -17,32 +20,48 @@ pub(crate) struct Watch {
     woken: AtomicBool,
     /// The transport wants the connection closed now, whatever it is doing.
     cut: AtomicBool,
-    /// Where the connection stands in the pool. Set once, when it is entered there.
-    slot: OnceLock<Slot>,
     /// The task that drives the connection, to be woken when it is cut.
     task: Mutex<Option<Waker>>,
-    signal: Arc<Signal>,
+    looks: Looks,
+}
+
+/// Who looks at an idle connection that was woken.
+#[derive(Debug)]
+enum Looks {
+    Sweeper {
+        /// Where the connection stands in the pool. Set once, when it is entered there.
+        slot: OnceLock<Slot>,
+        signal: Arc<Signal>,
+    },
+    /// The connection is not in the pool: the program holds it.
+    Holder(Arc<Notify>),
 }
 
 impl Watch {
+    /// For a connection of the pool.
     pub(crate) fn new(signal: Arc<Signal>) -> Arc<Self> {
-        Arc::new(Watch {
-            woken: AtomicBool::new(false),
-            cut: AtomicBool::new(false),
-            slot: OnceLock::new(),
-            task: Mutex::new(None),
-            signal,
-        })
+        Watch::told_to(Looks::Sweeper { slot: OnceLock::new(), signal })
     }
 
-    pub(crate) fn enter(&self, slot: Slot) {
-        let fresh = self.slot.set(slot).is_ok();
+    /// For a connection that the program holds.
+    pub(crate) fn held(holder: Arc<Notify>) -> Arc<Self> {
+        Watch::told_to(Looks::Holder(holder))
+    }
+
+    fn told_to(looks: Looks) -> Arc<Self> {
+        Arc::new(Watch { woken: AtomicBool::new(false), cut: AtomicBool::new(false), task: Mutex::new(None), looks })
+    }
+
+    pub(crate) fn enter(&self, entered: Slot) {
+        let Looks::Sweeper { slot, .. } = &self.looks else { return };
+        let fresh = slot.set(entered).is_ok();
         debug_assert!(fresh, "a connection is entered into the pool once");
     }
 
     /// Where the connection stands in the pool, once it was entered.
     pub(crate) fn slot(&self) -> Option<Slot> {
-        self.slot.get().copied()
+        let Looks::Sweeper { slot, .. } = &self.looks else { return None };
+        slot.get().copied()
     }
 
     /// Whether something may have come.
@@ -65,8 +84,13 @@ impl Watch {
         }
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
+    /// Whether and why the task is to stop.
+    pub(crate) fn is_cut(&self) -> Option<Cut> {
+        let by = match self.looks {
+            Looks::Sweeper { .. } => Cut::Shutdown,
+            Looks::Holder(_) => Cut::Holder,
+        };
+        self.cut.load(Ordering::Acquire).then_some(by)
     }
 
     /// Leaves the waker of the task that drives the connection. Look at [`is_cut`](Self::is_cut) afterwards.
@@ -92,10 +116,16 @@ impl Wake for Watch {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.woken.swap(true, Ordering::AcqRel)
-            && let Some(&slot) = self.slot.get()
-        {
-            self.signal.woken(slot);
+        if self.woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &self.looks {
+            Looks::Sweeper { slot, signal } => {
+                if let Some(&slot) = slot.get() {
+                    signal.woken(slot);
+                }
+            }
+            Looks::Holder(holder) => holder.notify_one(),
         }
     }
 }

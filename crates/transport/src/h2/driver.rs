@@ -22,6 +22,7 @@ pub(super) async fn drive(mut connection: Connection<Guarded, Bytes>, link: Arc<
     let mut ended = Ended { link: Arc::clone(&link), why: "its runtime went away".into() };
     let pings = connection.ping_pong();
     let mut vigil = Vigil::new(pings, config);
+    let mut allowed = connection.max_concurrent_send_streams();
     ended.why = poll_fn(|cx| {
         link.register_driver(cx);
         if let Some(why) = link.close_wanted() {
@@ -33,6 +34,10 @@ pub(super) async fn drive(mut connection: Connection<Guarded, Bytes>, link: Arc<
             }
             if link.meter.going_away().is_some() && !link.is_draining() {
                 link.drain();
+            }
+            let allows = connection.max_concurrent_send_streams();
+            if std::mem::replace(&mut allowed, allows) != allows {
+                link.allows_others();
             }
             if link.is_draining() && link.in_flight() == 0 {
                 return Poll::Ready("it was drained".into());

@@ -13,10 +13,14 @@ use crate::net::ConnInfo;
 pub(crate) enum H2Event {
     /// A stream may have become free, or the connection be trusted again.
     Room,
+    /// The peer allows more or fewer streams than before.
+    Limit,
     /// The peer takes no new streams; those that it has go on.
     Draining,
     /// It is over.
     Closed,
+    /// It is over, and one exchange fewer is left of it.
+    Freed,
 }
 
 /// Is told what happens. No lock is held; it may be called from any task.
@@ -114,9 +118,7 @@ impl Link {
         if let Some(driver) = driver {
             driver.wake();
         }
-        if !closed {
-            (self.hook)(H2Event::Room);
-        }
+        (self.hook)(if closed { H2Event::Freed } else { H2Event::Room });
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -141,6 +143,11 @@ impl Link {
         if let Some(driver) = driver {
             driver.wake();
         }
+    }
+
+    /// The peer allows more or fewer streams than before.
+    pub(super) fn allows_others(&self) {
+        (self.hook)(H2Event::Limit);
     }
 
     /// The peer has answered a PING.

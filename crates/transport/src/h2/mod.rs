@@ -29,10 +29,8 @@ pub use self::config::Http2Config;
 pub(crate) use self::error::{Failed, Repeat};
 pub(crate) use self::exchange::{Outgoing, Watched};
 use self::guard::Guarded;
-#[cfg(test)]
-use self::link::H2Event;
 use self::link::Link;
-pub(crate) use self::link::{Hook, NoRoom};
+pub(crate) use self::link::{H2Event, Hook, NoRoom};
 use crate::net::{ConnInfo, Stream};
 
 /// An HTTP/2 connection. Cheap to clone; clones share it. It closes, in order, when the last clone and the last exchange are gone.
@@ -106,8 +104,7 @@ impl H2Conn {
     }
 
     /// Why it is closed, if it is.
-    #[cfg(test)]
-    fn closed(&self) -> Option<Arc<str>> {
+    pub(crate) fn closed(&self) -> Option<Arc<str>> {
         self.link.closed()
     }
 

@@ -1,8 +1,8 @@
-//! What dials do: begin, open a connection, fail.
+//! What dials do: begin, open a connection, fail. And what comes from outside.
 
 use std::time::Instant;
 
-use super::{CloseReason, Dial, DialId, Effects, Pool, Slot, Taken};
+use super::{CloseReason, ConnId, Dial, DialId, Effects, Pool, Slot, Taken, Terms};
 use crate::key::Key;
 
 impl<C, W> Pool<C, W> {
@@ -50,6 +50,25 @@ impl<C, W> Pool<C, W> {
             None => self.lay_down(slot, conn, now, fx),
         }
         self.settle(host, now, fx);
+    }
+
+    /// Takes over a connection that was opened and used outside, under a [number](Self::number) of this pool. As one that comes back, it
+    /// serves the first waiter, lies idle, or is closed if there is no room for it.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a connection")]
+    pub(crate) fn adopt(
+        &mut self,
+        key: &Key,
+        id: ConnId,
+        conn: impl FnOnce(Slot) -> C,
+        terms: Terms,
+        expires: Option<Instant>,
+        now: Instant,
+        fx: &mut Effects<C, W>,
+    ) {
+        let host = self.host(key);
+        let slot = self.enter_as(id, host, expires);
+        let conn = conn(slot);
+        self.put(slot, conn, terms, now, fx);
     }
 
     /// A dial has failed or was given up. Its owner, who drives it, has to give up too, or look whether it was served meanwhile.

@@ -11,7 +11,8 @@
 //!   comes first serves it: a connection that another request gives back, its own dial, or a dial that lost its owner.
 //! - A **dial** is a connection being opened. It counts as one from the moment it is allowed, and it belongs to the host: its owner is
 //!   only the first that it serves. When the owner is served otherwise or gives up, the dial goes on for the next.
-//! - A **connection** lies idle here, or is in use, in which case only its entry is here.
+//! - A **connection** lies idle here, or is in use, in which case only its entry is here. One that was opened and used outside may be
+//!   [adopted](Pool::adopt).
 //! - A **shared** connection (HTTP/2) carries many requests. It lies idle here like any other; while it carries some it is in use, and
 //!   whoever holds it says whether it has [room](Pool::set_sharing) for more. As long as it has, waiters are [offered](Pool::offer) a
 //!   place in it and do not dial. Where shared connections can be had, one dial at a time is made until it is known whether they are.
@@ -69,6 +70,8 @@ pub(crate) struct Pool<C, W> {
     /// Hosts that had nothing left at some time, each with its [`Host::vacated`] of then.
     vacant: VecDeque<(u32, u64)>,
     totals: PoolStats,
+    /// The last number that was given to a connection.
+    numbered: u64,
 }
 
 struct Host {
@@ -151,10 +154,17 @@ impl<C, W> Pool<C, W> {
             starving: VecDeque::new(),
             vacant: VecDeque::new(),
             totals: PoolStats::default(),
+            numbered: 0,
         }
     }
 
     // ---- what connections do
+
+    /// The number of a connection that is opened.
+    pub(crate) fn number(&mut self) -> ConnId {
+        self.numbered += 1;
+        ConnId(self.numbered)
+    }
 
     /// A connection comes back, ready for another request.
     pub(crate) fn put(&mut self, slot: Slot, conn: C, terms: Terms, now: Instant, fx: &mut Effects<C, W>) {
@@ -404,7 +414,13 @@ impl<C, W> Pool<C, W> {
     fn enter(&mut self, dial: DialId, host: u32, since: Instant, expires: Option<Instant>, now: Instant) -> Slot {
         let took = now.saturating_duration_since(since);
         self.end_dial(dial);
-        let id = ConnId(self.totals.created + 1);
+        self.count(host, |stats| stats.dial_time.add(took));
+        let id = self.number();
+        self.enter_as(id, host, expires)
+    }
+
+    /// Enters a connection, which is in use then.
+    fn enter_as(&mut self, id: ConnId, host: u32, expires: Option<Instant>) -> Slot {
         let entry =
             Entry { id, host, links: Links::default(), idle: None, idle_limit: None, expires, epoch: self.epoch(host) };
         let index = narrow(self.conns.insert(entry));
@@ -412,7 +428,6 @@ impl<C, W> Pool<C, W> {
         self.count(host, |stats| {
             stats.created += 1;
             stats.in_use += 1;
-            stats.dial_time.add(took);
         });
         Slot { index, id }
     }

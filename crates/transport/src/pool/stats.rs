@@ -19,7 +19,7 @@ pub enum CloseReason {
     Surplus,
     /// It was the least recently used of all, and `max_idle_conns` or `max_conns` left no room for it.
     Evicted,
-    /// The program asked: `close_idle_connections` or `evict`.
+    /// The program asked: `close_idle_connections`, `evict`, or `close` on one that it held.
     Requested,
     /// The address that it leads to is not among those of its name any more.
     AddressGone,
@@ -175,7 +175,7 @@ pub struct PoolStats {
     pub dialing: usize,
     /// Requests that wait for a connection now, those whose own dial is under way included.
     pub waiting: usize,
-    /// Connections opened.
+    /// Connections opened, or taken over from a [`ClientConn`](crate::ClientConn).
     pub created: u64,
     /// Requests that were given a connection that had been opened for another.
     pub reused: u64,

@@ -63,6 +63,10 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
+    pub(crate) fn new(since: Instant, until: Instant) -> Self {
+        Idle { since, until }
+    }
+
     pub(crate) fn duration(self) -> Duration {
         self.until.saturating_duration_since(self.since)
     }

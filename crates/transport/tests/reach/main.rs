@@ -4,6 +4,7 @@
 #![cfg(feature = "tls")]
 
 mod coding;
+mod held;
 mod http2;
 mod peers;
 mod protocols;

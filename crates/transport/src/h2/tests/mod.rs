@@ -34,8 +34,10 @@ impl Rig {
         Rig { conn: H2Conn::start(stream, info, config, max_header_list, hook).await.unwrap(), events }
     }
 
+    /// What was told, but for the peer's limit, which comes whenever its settings do.
     fn events(&self) -> Vec<H2Event> {
-        self.events.lock().unwrap().clone()
+        let events = self.events.lock().unwrap();
+        events.iter().copied().filter(|event| *event != H2Event::Limit).collect()
     }
 
     /// Waits until the hook has told this. Other tasks run meanwhile, and time if it is paused.

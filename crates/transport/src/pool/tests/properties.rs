@@ -17,6 +17,7 @@ enum Step {
     Put(usize),
     Close(usize),
     TakeOut,
+    Adopt { host: u8, served: u64 },
     Tick(u16),
     Sweep,
     CloseIdle,
@@ -57,6 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => any.clone().prop_map(Step::Put),
         2 => any.prop_map(Step::Close),
         1 => Just(Step::TakeOut),
+        2 => (host.clone(), 0..6_u64).prop_map(|(host, served)| Step::Adopt { host, served }),
         2 => (0..80_u16).prop_map(Step::Tick),
         1 => Just(Step::Sweep),
         1 => Just(Step::CloseIdle),
@@ -180,6 +182,12 @@ impl World {
                     assert_eq!(self.pool.take_out(slot), None);
                     self.in_use.push(slot);
                 }
+            }
+            Step::Adopt { host, served } => {
+                let id = self.pool.number();
+                self.served.insert(id, served);
+                let terms = Terms { served, idle_limit: None };
+                self.pool.adopt(&key(host), id, |slot| slot.id.0, terms, None, now, &mut fx);
             }
             Step::Tick(millis) => self.now += Duration::from_millis(millis.into()),
             Step::Sweep => {

@@ -128,6 +128,41 @@ fn the_most_recently_used_connection_of_the_host_is_taken() {
 }
 
 #[test]
+fn one_from_outside_serves_who_waits_or_lies_idle_as_any_other_or_finds_no_room() {
+    let adopt = |bench: &mut Bench, host, served, expires| {
+        let id = bench.pool.number();
+        let terms = Terms { served, idle_limit: None };
+        bench.pool.adopt(&key(host), id, |slot| slot.id.0, terms, expires, bench.now, &mut bench.fx);
+        bench.pool.check();
+        id.0
+    };
+    let limits = Limits { max_conns_per_host: 2, max_requests_per_conn: 5, ..unlimited() };
+    let mut bench = Bench::new(limits);
+    let idle = adopt(&mut bench, 1, 4, None);
+    assert_eq!((bench.take(1), bench.pool.stats().created, bench.pool.stats().reused), (Some(idle), 1, 1));
+    let waiter = bench.wait(1);
+    let dial = bench.dial_of(&waiter);
+    // Two are there already, one of them being opened.
+    let surplus = adopt(&mut bench, 1, 0, None);
+    bench.failed(dial);
+    let served = adopt(&mut bench, 1, 0, None);
+    let taken = bench.collect(waiter);
+    assert_eq!((taken.conn, taken.reused), (served, true));
+    let worn = adopt(&mut bench, 2, 5, None);
+    let now = bench.now;
+    let old = adopt(&mut bench, 2, 0, Some(now));
+    bench.pool.shut_down(now, &mut bench.fx);
+    let late = adopt(&mut bench, 2, 0, None);
+    let want = [
+        (surplus, CloseReason::Surplus),
+        (worn, CloseReason::MaxRequests),
+        (old, CloseReason::MaxAge),
+        (late, CloseReason::Shutdown),
+    ];
+    assert_eq!(bench.closed(), want);
+}
+
+#[test]
 fn a_host_that_is_full_closes_the_one_coming_back_and_the_pool_the_oldest() {
     let mut bench = Bench::new(Limits { max_idle: 2, max_idle_per_host: 1, ..unlimited() });
     let slots = [bench.open(1), bench.open(1), bench.open(2), bench.open(3)];
