@@ -94,10 +94,10 @@ pub use roundtrip_transport::TracingEvents;
 #[cfg(feature = "tls")]
 pub use roundtrip_transport::{Certificate, DangerousTls, Identity, Roots, TlsVersion};
 pub use roundtrip_transport::{
-    ClientConn, ClientConnState, CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events, GotConn,
-    Http2Config, InterimHook, PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv, RequestOptions,
-    Reservation, Resolver, Retry as TransportRetry, Reuse, ShutdownReport as TransportShutdownReport, Timings,
-    TlsConfig, TlsError, TlsInfo, TlsProblem, Transport, TransportConfig, Uncompressed, Upgraded,
+    ClientConn, ClientConnState, CloseReason, ConnId, ConnInfo, ConnectConfig, ContentCoding, Dialer, Events,
+    ExtendedConnect, GotConn, Http2Config, InterimHook, PeerAddr, PoolStats, Protocols, Proxy, ProxyConfig, ProxyEnv,
+    RequestOptions, Reservation, Resolver, Retry as TransportRetry, Reuse, ShutdownReport as TransportShutdownReport,
+    Timings, TlsConfig, TlsError, TlsInfo, TlsProblem, Transport, TransportConfig, Uncompressed, Upgraded,
 };
 #[cfg(feature = "json")]
 pub use roundtrip_types::Json;

@@ -289,7 +289,8 @@ pub struct RequestOptions {
 
 /// Which versions of HTTP a transport speaks, or one request goes over ([`RequestOptions::protocols`]).
 ///
-/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case. The version that a request carries
+/// Requests for another protocol (`Upgrade`) and `CONNECT` go over HTTP/1.1 in any case, and those with
+/// [`ExtendedConnect`](crate::ExtendedConnect) over HTTP/2. The version that a request carries
 /// ([`http::Request::version`]) says nothing, as Go's `Request.Proto` on the client: it is 1.1 by default, whoever made the request, and so
 /// no sign of a wish. A response's version is that of the connection it came over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

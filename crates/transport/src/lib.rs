@@ -28,6 +28,7 @@
 mod client_conn;
 mod config;
 mod events;
+mod extended;
 mod timings;
 #[cfg(feature = "tracing")]
 mod tracing_events;
@@ -62,6 +63,7 @@ pub use client_conn::{ClientConn, ClientConnState, Reservation};
 pub use config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 pub use decode::{ContentCoding, Uncompressed};
 pub use events::{Connected, Events, GotConn};
+pub use extended::ExtendedConnect;
 pub use h2::Http2Config;
 #[cfg(feature = "hickory")]
 pub use net::HickoryResolver;

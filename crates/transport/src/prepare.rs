@@ -12,6 +12,7 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Result};
 use crate::config::{InterimHook, Protocols, RequestOptions, Retry, Reuse, TransportConfig};
 use crate::decode::{Offer, Uncompressed};
 use crate::events::Events;
+use crate::extended::ExtendedConnect;
 use crate::h2::Outgoing;
 use crate::key::{Key, KeyError};
 use crate::net::{Alpn, Scheme};
@@ -35,6 +36,8 @@ pub(crate) struct Prepared<'a> {
     config: Arc<TransportConfig>,
     /// What it does otherwise. Rare, so boxed.
     options: Option<Box<RequestOptions>>,
+    /// What it is to be spoken on the stream that it asks for.
+    extended: Option<Box<ExtendedConnect>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -42,7 +45,7 @@ impl<'a> Prepared<'a> {
     pub(crate) fn new(req: &'a mut Request, config: Arc<TransportConfig>) -> Result<Self> {
         let mut key = origin(req.uri())?;
         let framing = framing(req.headers(), req.body())?;
-        let options = take_options(req);
+        let (options, extended) = take_extensions(req, framing)?;
         let own_proxy = options.as_ref().and_then(|own| own.proxy.as_ref());
         let proxies = own_proxy.unwrap_or(&config.proxy);
         if !proxies.is_none()
@@ -53,13 +56,15 @@ impl<'a> Prepared<'a> {
         let forwarded = key.is_forwarded();
         let upgrades = upgrades(req);
         let own_protocols = options.as_ref().and_then(|own| own.protocols);
-        let spoken = protocol::spoken(config.protocols, own_protocols, key.scheme(), purpose(req, upgrades), forwarded);
+        let purpose = purpose(req, upgrades, extended.is_some());
+        let spoken = protocol::spoken(config.protocols, own_protocols, key.scheme(), purpose, forwarded);
         let spoken = spoken.map_err(|unspoken| invalid(unspoken.to_string()))?;
         let key = key.speaking(spoken.alpn);
         let mut prepared = Prepared::checked(req, framing, key, config, options);
         prepared.only_http2 = spoken.only_http2;
         prepared.upgrades = upgrades;
         prepared.forwarded = forwarded;
+        prepared.extended = extended;
         Ok(prepared)
     }
 
@@ -76,10 +81,11 @@ impl<'a> Prepared<'a> {
             return Err(invalid(message));
         }
         let framing = framing(req.headers(), req.body())?;
-        let options = take_options(req);
+        let (options, extended) = take_extensions(req, framing)?;
         let upgrades = upgrades(req);
         let own_protocols = options.as_ref().and_then(|own| own.protocols);
-        protocol::fits(own_protocols, purpose(req, upgrades), is_http2).map_err(|unfit| invalid(unfit.to_string()))?;
+        let purpose = purpose(req, upgrades, extended.is_some());
+        protocol::fits(own_protocols, purpose, is_http2).map_err(|unfit| invalid(unfit.to_string()))?;
         let forwarded = route.is_forwarded();
         // The text of the request's own URL goes out, except to a proxy.
         let key = if forwarded { route.clone() } else { key.speaking(route.alpn()) };
@@ -87,6 +93,7 @@ impl<'a> Prepared<'a> {
         prepared.only_http2 = is_http2;
         prepared.upgrades = upgrades;
         prepared.forwarded = forwarded;
+        prepared.extended = extended;
         Ok(prepared)
     }
 
@@ -107,7 +114,19 @@ impl<'a> Prepared<'a> {
         // Noted now: the fields are given away before the answer is understood.
         let wants_close = !headers.is_empty() && wants_close(headers);
         let (only_http2, upgrades, forwarded) = (false, false, false);
-        Prepared { req, framing, key, only_http2, wants_close, upgrades, forwarded, offered, config, options }
+        Prepared {
+            req,
+            framing,
+            key,
+            only_http2,
+            wants_close,
+            upgrades,
+            forwarded,
+            offered,
+            config,
+            options,
+            extended: None,
+        }
     }
 
     pub(crate) fn take_body(&mut self) -> Body {
@@ -136,7 +155,12 @@ impl<'a> Prepared<'a> {
             _ => None,
         };
         let accept = self.offer().map(Offer::value);
-        Outgoing::new(self.req, self.key.scheme().as_str(), host_of(self.req.uri()), length, accept.as_deref(), body)
+        let (scheme, host) = (self.key.scheme().as_str(), host_of(self.req.uri()));
+        let outgoing = Outgoing::new(self.req, scheme, host, length, accept.as_deref(), body)?;
+        Ok(match &self.extended {
+            Some(extended) => outgoing.extended(extended.protocol()),
+            None => outgoing,
+        })
     }
 
     pub(crate) fn config(&self) -> &TransportConfig {
@@ -352,9 +376,20 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn take_options(req: &mut Request) -> Option<Box<RequestOptions>> {
+/// What the caller says about the request beside it.
+type Extensions = (Option<Box<RequestOptions>>, Option<Box<ExtendedConnect>>);
+
+fn take_extensions(req: &mut Request, framing: Framing) -> Result<Extensions> {
     let extensions = req.extensions_mut();
-    if extensions.is_empty() { None } else { extensions.remove().map(Box::new) }
+    if extensions.is_empty() {
+        return Ok((None, None));
+    }
+    let options = extensions.remove().map(Box::new);
+    let extended = extensions.remove::<ExtendedConnect>().map(Box::new);
+    if let Some(extended) = &extended {
+        extended.check(req.method(), !matches!(framing, Framing::None | Framing::Length(0)))?;
+    }
+    Ok((options, extended))
 }
 
 fn upgrades(req: &Request) -> bool {
@@ -362,8 +397,12 @@ fn upgrades(req: &Request) -> bool {
     !req.headers().is_empty() && req.headers().contains_key(UPGRADE)
 }
 
-fn purpose(req: &Request, upgrades: bool) -> Purpose {
-    if upgrades || *req.method() == Method::CONNECT { Purpose::Connection } else { Purpose::Exchange }
+fn purpose(req: &Request, upgrades: bool, is_extended: bool) -> Purpose {
+    match is_extended {
+        true => Purpose::Stream,
+        false if upgrades || *req.method() == Method::CONNECT => Purpose::Connection,
+        false => Purpose::Exchange,
+    }
 }
 
 /// What the `Host` field says: host and port as the URI has them, without user information.

@@ -7,19 +7,21 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
 use crate::config::{Retry, Reuse};
 use crate::conn::Ledger;
-use crate::h2::{Failed, H2Body, Repeat, Watched};
+use crate::h2::{Content, Failed, H2Body, Repeat, Watched};
 use crate::mux::StreamLease;
+use crate::net::Stream;
 use crate::pool::ConnId;
 use crate::prepare::Prepared;
 use crate::shared::now;
 use crate::timers::{Deadline, Timers};
+use crate::upgrade::Upgraded;
 
 /// What came of an exchange.
 pub(crate) enum Outcome {
@@ -102,8 +104,16 @@ pub(crate) async fn exchange(
             if let Some(error) = too_large(&parts.headers, request) {
                 return Err(describe(error));
             }
-            let body = body.map_or_else(Body::empty, |body| streamed(body, request, timers, ended_at.as_ref()));
+            let (body, tunnel) = match body {
+                Content::Nothing => (Body::empty(), None),
+                Content::Body(body) => (streamed(body, request, timers, ended_at.as_ref()), None),
+                Content::Tunnel(tunnel) => (Body::empty(), Some(tunnel)),
+            };
             let mut response = Response::from_parts(parts, body);
+            if let Some(tunnel) = tunnel {
+                let stream = Stream::boxed(tunnel);
+                Upgraded::new(stream, BytesMut::new(), mux.info().clone()).put(&mut response);
+            }
             *response.version_mut() = Version::HTTP_2;
             return Ok(Outcome::Answered(Box::new(response)));
         }

@@ -14,6 +14,9 @@ use crate::net::{ConnInfo, Stream};
 
 /// The byte stream behind a response of `101 Switching Protocols`, or of 2xx to `CONNECT`.
 ///
+/// Behind an [`ExtendedConnect`](crate::ExtendedConnect) it is a stream of HTTP/2, and its connection stays the transport's; what follows is
+/// said of the others.
+///
 /// **Shape**: reads what the server sent behind the response's head, then the connection. It does not belong to the transport any more:
 /// no limit, no timeout and no shutdown of the transport touches it, and dropping it closes it.
 ///

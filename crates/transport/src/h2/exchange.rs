@@ -16,6 +16,7 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
 use super::body::H2Body;
 use super::error::{Failed, Repeat, explained};
 use super::link::Link;
+use super::tunnel::H2Tunnel;
 use super::upload::{Upload, UploadError};
 use super::{H2Conn, Slot};
 use crate::config::InterimHook;
@@ -26,6 +27,16 @@ pub(crate) struct Outgoing {
     body: Body,
     /// How long the body is, if its head says so.
     length: Option<u64>,
+    /// It is for another protocol.
+    is_extended: bool,
+}
+
+/// What follows the head of a response.
+pub(crate) enum Content {
+    Nothing,
+    Body(H2Body),
+    /// Another protocol.
+    Tunnel(H2Tunnel),
 }
 
 /// What is to be known of an exchange while it goes on.
@@ -74,7 +85,14 @@ impl Outgoing {
         if let Some(accept) = accept.and_then(|accept| HeaderValue::from_str(accept).ok()) {
             head.headers_mut().insert(ACCEPT_ENCODING, accept);
         }
-        Ok(Outgoing { head, body, length })
+        Ok(Outgoing { head, body, length, is_extended: false })
+    }
+
+    /// Makes it a request for a stream on which `protocol` is spoken.
+    pub(crate) fn extended(mut self, protocol: &str) -> Self {
+        self.head.extensions_mut().insert(h2::ext::Protocol::from(protocol));
+        self.is_extended = true;
+        self
     }
 }
 
@@ -137,18 +155,27 @@ impl H2Conn {
         slot: Slot,
         request: Outgoing,
         watched: Watched<'_>,
-    ) -> Result<Response<Option<H2Body>>, Failed> {
-        let Outgoing { head, body, length } = request;
+    ) -> Result<Response<Content>, Failed> {
+        let Outgoing { head, body, length, is_extended } = request;
         let link = Arc::clone(&slot.link);
         let mut running = Running { bytes_in: link.meter.bytes_in.load(Ordering::Relaxed), slot: Some(slot) };
         let unsent = |body: Body, error: &h2::Error| {
             let (error, repeat) = explained(&link, error, None);
             Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
         };
+        if is_extended && !self.takes_extended_connect().await && link.closed().is_none() {
+            // It has done nothing on the connection.
+            let slot = running.slot.take();
+            drop(slot);
+            let message =
+                "the server takes no extended CONNECT (RFC 8441): its settings do not say ENABLE_CONNECT_PROTOCOL";
+            let error = Error::new(ErrorKind::Connect, message).with_phase(Phase::Connect);
+            return Err(Failed { error, repeat: Repeat::No, body: Some(body), silent: false });
+        }
         let mut send = self.send.clone();
         // Ready at once, since there are no more streams than the peer allows; or the connection is over.
         let ready = poll_fn(|cx| send.poll_ready(cx)).await;
-        let no_body = http_body::Body::is_end_stream(&body);
+        let no_body = !is_extended && http_body::Body::is_end_stream(&body);
         let opened = ready.and_then(|()| send.send_request(head, no_body));
         let (mut response, stream) = match opened {
             Ok(opened) => opened,
@@ -165,7 +192,11 @@ impl H2Conn {
         };
         link.meter.opened.fetch_add(1, Ordering::Relaxed);
         let id = response.stream_id().as_u32();
-        let mut upload = (!no_body).then(|| Upload::new(body, stream, length, watched.window_timeout));
+        let (mut upload, mut tunnel) = match (is_extended, no_body) {
+            (true, _) => (None, Some(stream)),
+            (false, true) => (None, None),
+            (false, false) => (Some(Upload::new(body, stream, length, watched.window_timeout)), None),
+        };
         let mut interim = Interim::default();
         let outcome = poll_fn(|cx| {
             if let Some(sending) = &mut upload {
@@ -188,7 +219,16 @@ impl H2Conn {
         })
         .await;
         match outcome {
-            Ok(response) => Ok(answered(response, running, upload, id)),
+            Ok(response) => {
+                if let Some(mut stream) = tunnel.take() {
+                    if response.status().is_success() {
+                        return Ok(switched(response, running, stream));
+                    }
+                    // Refused; it has an answer like any other. Fails for a stream that has ended.
+                    let _ = stream.send_data(bytes::Bytes::new(), true);
+                }
+                Ok(answered(response, running, upload, id))
+            }
             Err(Ended::Ours(error)) => {
                 running.slot = None;
                 Err(Failed { error: *error, repeat: Repeat::No, body: None, silent: false })
@@ -240,12 +280,22 @@ impl Interim {
     }
 }
 
+/// The stream belongs to another protocol from now on.
+fn switched(
+    response: Response<h2::RecvStream>,
+    mut running: Running,
+    send: h2::SendStream<bytes::Bytes>,
+) -> Response<Content> {
+    let slot = running.slot.take().map(Arc::new);
+    response.map(|recv| slot.map_or(Content::Nothing, |slot| Content::Tunnel(H2Tunnel::new(recv, send, slot))))
+}
+
 fn answered(
     response: Response<h2::RecvStream>,
     mut running: Running,
     upload: Option<Upload>,
     id: u32,
-) -> Response<Option<H2Body>> {
+) -> Response<Content> {
     let (parts, stream) = response.into_parts();
     let slot = running.slot.take().map(Arc::new);
     let upload = upload.map(|mut upload| {
@@ -260,9 +310,9 @@ fn answered(
     let length = parts.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = if stream.is_end_stream() && upload.is_none() {
         drop(slot);
-        None
+        Content::Nothing
     } else {
-        Some(H2Body::new(stream, slot, upload, running.bytes_in, id, length))
+        Content::Body(H2Body::new(stream, slot, upload, running.bytes_in, id, length))
     };
     Response::from_parts(parts, body)
 }

@@ -31,6 +31,11 @@ struct Frames {
     have: usize,
     /// Payload of the frame that has not come yet.
     left: usize,
+    /// The current entry of SETTINGS, as far as it has come.
+    setting: [u8; SETTING],
+    setting_have: usize,
+    /// The first settings have come just now.
+    first_settings: bool,
     /// The first frame must be SETTINGS; what else a peer sends shows what it is.
     is_first: bool,
     /// Frames without use since `since`, and what had been sent then.
@@ -42,6 +47,7 @@ struct Frames {
 
 const HEAD: usize = 9;
 const GOAWAY: usize = 8;
+const SETTING: usize = 6;
 
 /// Most frames without use in [`SPAN`], for each of which we may have to answer. A peer that acknowledges data may send more: one
 /// for each [`BYTES_PER_FRAME`] that we send.
@@ -72,6 +78,9 @@ impl Frames {
             head: [0; HEAD + GOAWAY],
             have: 0,
             left: 0,
+            setting: [0; SETTING],
+            setting_have: 0,
+            first_settings: false,
             is_first: true,
             idle: 0,
             since: None,
@@ -102,6 +111,9 @@ impl Frames {
             }
             let count = bytes.len().min(self.left);
             self.left -= count;
+            if self.has_settings() {
+                self.look_at_settings(&bytes[..count], meter);
+            }
             bytes = &bytes[count..];
             if self.left == 0 {
                 self.have = 0;
@@ -153,6 +165,28 @@ impl Frames {
         Ok(())
     }
 
+    /// Whether the frame is SETTINGS, and no acknowledgement.
+    fn has_settings(&self) -> bool {
+        self.head[3] == kind::SETTINGS && self.head[4] & 1 == 0
+    }
+
+    /// Notes what the peer sets. h2 takes note of it as well, but does not tell when.
+    fn look_at_settings(&mut self, payload: &[u8], meter: &Meter) {
+        for byte in payload {
+            self.setting[self.setting_have] = *byte;
+            self.setting_have += 1;
+            if self.setting_have == SETTING {
+                let [high, low, value @ ..] = self.setting;
+                meter.set(u16::from_be_bytes([high, low]), u32::from_be_bytes(value));
+                self.setting_have = 0;
+            }
+        }
+        if self.left == 0 {
+            self.setting_have = 0;
+            self.first_settings |= meter.settings_came();
+        }
+    }
+
     fn count_idle(&mut self, kind: u8, meter: &Meter) -> Result<(), String> {
         self.idle += 1;
         if self.idle <= IDLE_MOST {
@@ -195,9 +229,11 @@ impl AsyncRead for Guarded {
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
         this.link.meter.bytes_in.fetch_add(new.len() as u64, Ordering::Relaxed);
-        Poll::Ready(
-            this.frames.look(new, &this.link.meter).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why)),
-        )
+        let looked = this.frames.look(new, &this.link.meter);
+        if std::mem::take(&mut this.frames.first_settings) {
+            this.link.tell_settings();
+        }
+        Poll::Ready(looked.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why)))
     }
 }
 
@@ -248,6 +284,28 @@ mod tests {
     fn look(bytes: &[u8], size: usize, meter: &Meter) -> Result<(), String> {
         let mut frames = Frames::new();
         bytes.chunks(size).try_for_each(|piece| frames.look(piece, meter))
+    }
+
+    #[test]
+    fn settings_are_seen_however_they_are_cut() {
+        let setting = |id: u8, value: u8| [0, id, 0, 0, 0, value];
+        let ack = |payload: &[u8]| [&[0, 0, 0, kind::SETTINGS, 1, 0, 0, 0, 0], payload].concat();
+        for (bytes, has_settings, extended_connect) in [
+            (settings(), true, false),
+            (frame(kind::SETTINGS, &[setting(3, 100), setting(8, 1)].concat()), true, true),
+            (frame(kind::SETTINGS, &[setting(8, 1), setting(4, 1)].concat()), true, true),
+            (frame(kind::SETTINGS, &setting(8, 0)), true, false),
+            (frame(kind::SETTINGS, &setting(7, 1)), true, false),
+            ([settings(), frame(kind::SETTINGS, &setting(8, 1))].concat(), true, true),
+            (ack(&[]), false, false),
+            (frame(kind::SETTINGS, &setting(8, 1))[..14].to_vec(), false, false),
+        ] {
+            for size in 1..=bytes.len() {
+                let meter = Meter::default();
+                look(&bytes, size, &meter).unwrap();
+                assert_eq!((meter.has_settings(), meter.extended_connect()), (has_settings, extended_connect));
+            }
+        }
     }
 
     #[test]

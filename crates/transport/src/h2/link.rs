@@ -1,9 +1,12 @@
 //! What a connection's handles, its task and its exchanges share.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
+
+use tokio::sync::Notify;
 
 use super::Http2Config;
 use crate::net::ConnInfo;
@@ -51,6 +54,8 @@ pub(super) struct Link {
     max_header_list: usize,
     state: Mutex<State>,
     pub(super) meter: Meter,
+    /// Tells that the peer's settings have come, or that it is over.
+    settings: Notify,
 }
 
 #[derive(Default)]
@@ -77,6 +82,8 @@ pub(super) struct Meter {
     pub(super) bytes_out: AtomicU64,
     /// Streams that were opened.
     pub(super) opened: AtomicU64,
+    has_settings: AtomicBool,
+    extended_connect: AtomicBool,
     going_away: AtomicBool,
     /// The highest stream that the peer has taken up, and why it goes; valid once it is going away.
     last_stream: AtomicU32,
@@ -86,7 +93,15 @@ pub(super) struct Meter {
 impl Link {
     pub(super) fn new(config: &Http2Config, info: ConnInfo, max_header_list: usize, hook: Hook) -> Self {
         let limit = config.max_concurrent_streams.max(1);
-        Link { info, hook, limit, max_header_list, state: Mutex::default(), meter: Meter::default() }
+        Link {
+            info,
+            hook,
+            limit,
+            max_header_list,
+            state: Mutex::default(),
+            meter: Meter::default(),
+            settings: Notify::new(),
+        }
     }
 
     pub(super) fn info(&self) -> &ConnInfo {
@@ -143,6 +158,24 @@ impl Link {
         if let Some(driver) = driver {
             driver.wake();
         }
+    }
+
+    /// Waits until the peer's first settings have come, or the connection is over.
+    pub(super) async fn settings_came(&self) {
+        loop {
+            let mut told = pin!(self.settings.notified());
+            // From now on nothing is missed.
+            told.as_mut().enable();
+            if self.meter.has_settings() || self.closed().is_some() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// The peer's first settings have come.
+    pub(super) fn tell_settings(&self) {
+        self.settings.notify_waiters();
     }
 
     /// The peer allows more or fewer streams than before.
@@ -211,6 +244,7 @@ impl Link {
         state.driver = None;
         let was = state.closed.get_or_insert_with(|| Arc::clone(&why)).clone();
         drop(state);
+        self.settings.notify_waiters();
         if Arc::ptr_eq(&was, &why) {
             (self.hook)(H2Event::Closed);
         }
@@ -243,6 +277,29 @@ impl State {
 }
 
 impl Meter {
+    /// A setting of the peer.
+    pub(super) fn set(&self, id: u16, value: u32) {
+        /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, section 3).
+        const ENABLE_CONNECT_PROTOCOL: u16 = 8;
+        if id == ENABLE_CONNECT_PROTOCOL {
+            self.extended_connect.store(value == 1, Ordering::Relaxed);
+        }
+    }
+
+    /// All settings of a frame have come. Returns whether they are the first.
+    pub(super) fn settings_came(&self) -> bool {
+        !self.has_settings.swap(true, Ordering::Release)
+    }
+
+    pub(super) fn has_settings(&self) -> bool {
+        self.has_settings.load(Ordering::Acquire)
+    }
+
+    /// Whether the peer has said that it takes extended CONNECT requests.
+    pub(super) fn extended_connect(&self) -> bool {
+        self.extended_connect.load(Ordering::Relaxed)
+    }
+
     /// The peer has sent GOAWAY. A second one may lower the last stream (RFC 9113, section 6.8).
     pub(super) fn set_going_away(&self, last_stream: u32, why: u32) {
         self.last_stream.store(last_stream, Ordering::Relaxed);

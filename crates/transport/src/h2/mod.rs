@@ -15,6 +15,7 @@ mod error;
 mod exchange;
 mod guard;
 mod link;
+mod tunnel;
 mod upload;
 
 use std::fmt;
@@ -27,7 +28,7 @@ use roundtrip_types::Result;
 pub(crate) use self::body::H2Body;
 pub use self::config::Http2Config;
 pub(crate) use self::error::{Failed, Repeat};
-pub(crate) use self::exchange::{Outgoing, Watched};
+pub(crate) use self::exchange::{Content, Outgoing, Watched};
 use self::guard::Guarded;
 use self::link::Link;
 pub(crate) use self::link::{H2Event, Hook, NoRoom};
@@ -121,6 +122,12 @@ impl H2Conn {
     /// Closes it now. Exchanges fail, saying `why`.
     pub(crate) fn close(&self, why: &str) {
         self.link.close(why);
+    }
+
+    /// Whether the peer takes requests for another protocol, once its settings have come, or never will.
+    async fn takes_extended_connect(&self) -> bool {
+        self.link.settings_came().await;
+        self.link.meter.extended_connect()
     }
 
     fn peer_limit(&self) -> usize {

@@ -63,7 +63,6 @@ pub(crate) enum WriteHalf {
 }
 
 impl Stream {
-    #[cfg(any(test, feature = "tls"))]
     pub(crate) fn boxed(io: impl Io) -> Self {
         Stream::Boxed(Box::new(io))
     }

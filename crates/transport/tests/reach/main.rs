@@ -4,6 +4,7 @@
 #![cfg(feature = "tls")]
 
 mod coding;
+mod extended;
 mod held;
 mod http2;
 mod peers;

@@ -61,7 +61,11 @@ async fn send(conn: &H2Conn, slot: Slot, request: Outgoing) -> Result<Response<B
     let sent = std::sync::atomic::AtomicBool::new(false);
     let watched = Watched { sent: &sent, on_interim: None, window_timeout: Http2Config::default().window_timeout };
     let response = conn.send(slot, request, watched).await?;
-    Ok(response.map(|body| body.map_or_else(Body::empty, Body::new)))
+    Ok(response.map(|content| match content {
+        Content::Nothing => Body::empty(),
+        Content::Body(body) => Body::new(body),
+        Content::Tunnel(_) => panic!("nothing here asks for another protocol"),
+    }))
 }
 
 fn outgoing(method: Method, body: Body) -> Outgoing {
