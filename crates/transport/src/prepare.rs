@@ -419,6 +419,7 @@ pub(crate) fn key_of(uri: &http::Uri, protocols: Protocols) -> Result<Key> {
 }
 
 /// The host that a URL leads to.
+#[inline]
 pub(crate) fn origin(uri: &http::Uri) -> Result<Key> {
     let scheme = match uri.scheme_str() {
         Some("http") => Scheme::Http,

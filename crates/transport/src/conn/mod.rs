@@ -145,8 +145,8 @@ impl Conn {
         };
         if read.is_pending() {
             self.watch.driven_by(cx.waker());
-            if let Some(cut) = self.watch.is_cut() {
-                return Poll::Ready(Err(io::Error::other(cut)));
+            if self.watch.is_cut() {
+                return Poll::Ready(Err(io::Error::other(self.watch.cut_by())));
             }
         }
         let count = ready!(read)?;

@@ -84,13 +84,18 @@ impl Watch {
         }
     }
 
-    /// Whether and why the task is to stop.
-    pub(crate) fn is_cut(&self) -> Option<Cut> {
-        let by = match self.looks {
+    /// Whether the task is to stop.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
+    /// Why it is.
+    #[cold]
+    pub(crate) fn cut_by(&self) -> Cut {
+        match self.looks {
             Looks::Sweeper { .. } => Cut::Shutdown,
             Looks::Holder(_) => Cut::Holder,
-        };
-        self.cut.load(Ordering::Acquire).then_some(by)
+        }
     }
 
     /// Leaves the waker of the task that drives the connection. Look at [`is_cut`](Self::is_cut) afterwards.
