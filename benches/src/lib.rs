@@ -1,7 +1,10 @@
 //! What the comparison's program, the benchmarks and the tests of budgets share.
 
 pub mod alloc;
+pub mod clients;
+pub mod model;
 pub mod routes;
+pub mod servers;
 pub mod stress;
 
 #[cfg(test)]
