@@ -6,6 +6,7 @@ pub mod model;
 pub mod routes;
 pub mod servers;
 pub mod stress;
+pub mod watch;
 
 #[cfg(test)]
 #[global_allocator]
