@@ -8,7 +8,7 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use super::{Run, Verdict, fields, has_bare_lf, known_keys, latin1, part_bytes, short};
+use roundtrip_golden::{Outcome, Run, fields, has_bare_lf, known_keys, latin1, short};
 
 const KEYS: &[&str] = &[
     "request",
@@ -38,9 +38,8 @@ struct Seen {
 }
 
 pub(crate) fn run() {
-    let mut run = Run::load("client_wire.json", KEYS);
-    for index in 0..run.cases.len() {
-        let case = run.cases[index].clone();
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "client_wire.json").with_keys(KEYS);
+    for (index, case) in run.cases().into_iter().enumerate() {
         known_keys(&case["request"], &["method", "path", "headers", "body", "trace_interim"]);
         if decodes_gzip(&case) {
             run.partly(index, "content coding belongs to the transport; head and reuse are checked");
@@ -54,25 +53,25 @@ pub(crate) fn run() {
     run.finish();
 }
 
-fn check(case: &Value) -> Verdict {
+fn check(case: &Value) -> Outcome {
     let seen = exchange(case);
     match case["must"].as_str() {
-        Some("accept") if seen.rejected => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
+        Some("accept") if seen.rejected => return Outcome::Failed(format!("must be accepted: {}", seen.error)),
         Some("reject") if !seen.rejected && case["want"]["body_end"] != "error:bad_gzip" && !decodes_gzip(case) => {
-            return Verdict::Failed(format!("must be rejected: {}", seen.facts));
+            return Outcome::Failed(format!("must be rejected: {}", seen.facts));
         }
         _ => {}
     }
     if case["must_close"] == true && seen.same_connection {
-        return Verdict::Failed("the connection must be closed".into());
+        return Outcome::Failed("the connection must be closed".into());
     }
     let want = wanted(case);
     if seen.facts == want {
-        return Verdict::Passed;
+        return Outcome::Passed;
     }
     match promised(case, &seen) {
-        Some(slug) => Verdict::Differs(slug),
-        None => Verdict::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
+        Some(slug) => Outcome::Differs(slug),
+        None => Outcome::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
     }
 }
 
@@ -155,7 +154,7 @@ fn decodes_gzip(case: &Value) -> bool {
 }
 
 fn input(case: &Value) -> Vec<u8> {
-    case["reply"].as_array().unwrap().iter().flat_map(part_bytes).collect()
+    case["reply"].as_array().unwrap().iter().flat_map(super::part).collect()
 }
 
 fn exchange(case: &Value) -> Seen {
@@ -167,7 +166,7 @@ fn exchange(case: &Value) -> Seen {
     let mut limits = Limits::response();
     limits.max_head_bytes = limit.map_or(limits.max_head_bytes, |n| usize::try_from(n).unwrap());
 
-    let mut parts = case["reply"].as_array().unwrap().iter().map(part_bytes).collect::<Vec<_>>().into_iter();
+    let mut parts = case["reply"].as_array().unwrap().iter().map(super::part).collect::<Vec<_>>().into_iter();
     let mut buf = BytesMut::new();
     let mut parser = ResponseParser::new(limits);
     let mut interim = Vec::new();

@@ -9,7 +9,7 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use super::{Run, Verdict, fields, has_bare_lf, known_keys, latin1, part_bytes, short};
+use roundtrip_golden::{Outcome, Run, fields, has_bare_lf, known_keys, latin1, short};
 
 const KEYS: &[&str] = &[
     "should",
@@ -48,9 +48,8 @@ enum End {
 }
 
 pub(crate) fn run() {
-    let mut run = Run::load("server_wire.json", KEYS);
-    for index in 0..run.cases.len() {
-        let case = run.cases[index].clone();
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "server_wire.json").with_keys(KEYS);
+    for (index, case) in run.cases().into_iter().enumerate() {
         if !reads_all(&case) {
             run.partly(index, "the handler or the server ends the connection; request heads are checked");
         } else if case["group"] == "response" {
@@ -73,25 +72,25 @@ fn reads_all(case: &Value) -> bool {
         || (case["handler"]["kind"] == "respond" && case["want"]["closed"] == false)
 }
 
-fn check(case: &Value) -> Verdict {
+fn check(case: &Value) -> Outcome {
     let seen = connection(case);
     let about = usize::try_from(case["about"].as_u64().unwrap_or(0)).unwrap();
     let refused = seen.end != End::Open && seen.end != End::Closed && seen.requests.len() <= about + 1;
     match case["must"].as_str() {
-        Some("accept") if refused => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
+        Some("accept") if refused => return Outcome::Failed(format!("must be accepted: {}", seen.error)),
         Some("reject") if !refused && case["want"]["seen"].as_array().is_none_or(|s| s.len() <= about) => {
-            return Verdict::Failed(format!("must be rejected: {:?}", seen.requests));
+            return Outcome::Failed(format!("must be rejected: {:?}", seen.requests));
         }
         _ => {}
     }
     if case["must_close"] == true && seen.end == End::Open && case["handler"]["headers"]["Connection"] != "close" {
-        return Verdict::Failed("the connection must be closed".into());
+        return Outcome::Failed("the connection must be closed".into());
     }
     let agreed = agrees(case, &seen).and_then(|()| response_framings(case));
     match (agreed, promised(case, &seen)) {
-        (Ok(()), _) => Verdict::Passed,
-        (Err(_), Some(slug)) => Verdict::Differs(slug),
-        (Err(why), None) => Verdict::Failed(format!("{why}\n    ended {:?} {}", seen.end, seen.error)),
+        (Ok(()), _) => Outcome::Passed,
+        (Err(_), Some(slug)) => Outcome::Differs(slug),
+        (Err(why), None) => Outcome::Failed(format!("{why}\n    ended {:?} {}", seen.end, seen.error)),
     }
 }
 
@@ -201,7 +200,7 @@ fn connection(case: &Value) -> Seen {
     };
     let send = case["send"].as_array().unwrap();
     let half_closes = send.iter().any(|part| part["half_close"] == true);
-    let mut parts = send.iter().map(part_bytes).collect::<Vec<_>>().into_iter();
+    let mut parts = send.iter().map(super::part).collect::<Vec<_>>().into_iter();
     let mut buf = BytesMut::new();
     let mut parser = RequestParser::new(limits);
     let mut requests = Vec::new();
@@ -297,7 +296,7 @@ fn request(
 
 /// The difference that covers this case, if its promise was kept. Predicates look at the input alone.
 fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
-    let input: Vec<u8> = case["send"].as_array().unwrap().iter().flat_map(part_bytes).collect();
+    let input: Vec<u8> = case["send"].as_array().unwrap().iter().flat_map(super::part).collect();
     let text = latin1(&input);
     let wanted = case["want"]["seen"].as_array().unwrap();
     // Whatever comes before the request in question has to agree.

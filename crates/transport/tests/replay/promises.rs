@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::latin1;
+use roundtrip_golden::latin1;
 
 /// The difference that covers a case, if its promise was kept. `want` is Go's result as our callers could see it.
 pub(crate) fn promised(case: &Value, input: &[u8], want: &Value, got: &Value) -> Option<&'static str> {
