@@ -16,9 +16,11 @@
 // It runs in tests only, where a panic is the right report of a failure, and it prints the score.
 #![allow(clippy::print_stdout, clippy::missing_panics_doc)]
 
+mod loose;
 mod run;
 mod value;
 
+pub use loose::{LooseRequest, LooseResponse, has_padded_size, is_authority, trailer_section};
 pub use run::{Outcome, Run};
 pub use value::{
     base64, bytes, fields, has_bare_lf, has_quirk, known_keys, latin1, part_bytes, short, text_or_base64, to_base64,

@@ -8,7 +8,9 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use roundtrip_golden::{Outcome, Run, fields, has_bare_lf, known_keys, latin1, short};
+use roundtrip_golden::{
+    LooseResponse, Outcome, Run, fields, has_bare_lf, has_padded_size, known_keys, latin1, short, trailer_section,
+};
 
 const KEYS: &[&str] = &[
     "request",
@@ -308,7 +310,7 @@ fn without_body(method: &Method, head: &roundtrip_h1::ResponseHead) -> i64 {
 /// The difference that covers this case, if its promise was kept. Predicates look at the input alone.
 fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
     let input = input(case);
-    let head = Head::last(&input);
+    let head = LooseResponse::last(&input);
     let want = wanted(case);
     let refused = json!({"outcome": "error", "error": "malformed", "same_connection": false});
     let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
@@ -428,48 +430,4 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         }
     }
     None
-}
-
-/// A size line with white space before its end.
-fn has_padded_size(input: &[u8]) -> bool {
-    latin1(input).split("\r\n").any(|line| {
-        let size = line.trim_end_matches([' ', '\t']);
-        size.len() < line.len() && !size.is_empty() && size.bytes().all(|b| b.is_ascii_hexdigit())
-    })
-}
-
-/// What follows the last chunk, in lower case.
-fn trailer_section(input: &[u8]) -> String {
-    let text = latin1(input).to_lowercase();
-    text.rsplit_once("\r\n0\r\n").map_or(String::new(), |(_, rest)| rest.to_owned())
-}
-
-/// The head of the final response, taken apart loosely.
-struct Head {
-    status_line: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    fn last(input: &[u8]) -> Self {
-        let text = latin1(input);
-        let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        loop {
-            let status_line = lines.next().unwrap_or("").to_owned();
-            let fields: Vec<_> = lines
-                .by_ref()
-                .take_while(|line| !line.is_empty())
-                .filter_map(|line| line.split_once(':'))
-                .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-                .collect();
-            let interim = status_line.get(9..10) == Some("1") && status_line.get(9..12) != Some("101");
-            if !interim {
-                return Head { status_line, fields };
-            }
-        }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }

@@ -9,7 +9,7 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use roundtrip_golden::{Outcome, Run, fields, has_bare_lf, known_keys, latin1, short};
+use roundtrip_golden::{LooseRequest, Outcome, Run, fields, has_bare_lf, is_authority, known_keys, latin1, short};
 
 const KEYS: &[&str] = &[
     "should",
@@ -302,7 +302,7 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
     // Whatever comes before the request in question has to agree.
     let agreed =
         wanted.iter().zip(&seen.requests).take_while(|(w, g)| comparable(w, true) == comparable(g, true)).count();
-    let request = Loose::new(&text, agreed);
+    let request = LooseRequest::new(&text, agreed);
     let refused_with =
         |status: u16| seen.end == End::Refused(StatusCode::from_u16(status).unwrap()) && seen.requests.len() == agreed;
     let te = request.values("transfer-encoding");
@@ -349,7 +349,7 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         comparable(got, true) == promise
     });
     let body = &request.body;
-    let last = Loose::new(&text, agreed.saturating_sub(1));
+    let last = LooseRequest::new(&text, agreed.saturating_sub(1));
     let trailer_len = body.rsplit_once("\r\n0\r\n").map_or(0, |(_, trailers)| trailers.len());
     for (slug, applies, kept) in [
         ("minor_version", request.version.as_bytes().get(7) > Some(&b'1'), differs_in("proto", json!("HTTP/1.1"))),
@@ -391,43 +391,4 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         }
     }
     None
-}
-
-fn is_authority(target: &str) -> bool {
-    !target.starts_with('/') && target != "*" && !target.contains("://")
-}
-
-/// The request behind the first `n` of a connection, taken apart loosely.
-struct Loose {
-    method: String,
-    target: String,
-    version: String,
-    fields: Vec<(String, String)>,
-    has_fold: bool,
-    body: String,
-}
-
-impl Loose {
-    fn new(text: &str, n: usize) -> Self {
-        // Request lines end with the version; bodies in these files never do.
-        let is_start =
-            |line: &str| line.trim_end().rsplit_once(' ').is_some_and(|(_, version)| version.starts_with("HTTP/"));
-        let mut lines = text.split('\n');
-        let start = lines.by_ref().filter(|line| is_start(line)).nth(n).unwrap_or("").trim_end();
-        let mut words = start.split(' ');
-        let method = words.next().unwrap_or("").to_owned();
-        let version = words.next_back().unwrap_or("").to_owned();
-        let target = words.collect::<Vec<_>>().join(" ");
-        let head: Vec<_> =
-            lines.by_ref().map(|line| line.trim_end_matches('\r')).take_while(|line| !line.is_empty()).collect();
-        let has_fold = head.iter().any(|line| line.starts_with([' ', '\t']));
-        let fields = head.iter().filter_map(|line| line.split_once(':'));
-        let fields = fields.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-        let body = "\r\n".to_owned() + &lines.take_while(|line| !is_start(line)).collect::<Vec<_>>().join("\n");
-        Loose { method, target, version, fields, has_fold, body }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }
