@@ -260,8 +260,13 @@ impl ResponseBody {
         ResponseBody { body, owner: Owner::Stream(Box::new(Piecewise { progress, rest: Bytes::new() })) }
     }
 
+    #[inline]
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let body = &mut self.body;
+        if body.as_bytes().is_some() {
+            // Nothing of anybody's runs.
+            return Pin::new(body).poll_frame(cx);
+        }
         match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) {
             Ok(polled) => polled,
             Err(_) => {
@@ -277,6 +282,7 @@ impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 
+    #[inline]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let had_rest = match &this.owner {
@@ -312,11 +318,13 @@ impl HttpBody for ResponseBody {
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         let rest = matches!(&self.owner, Owner::Stream(stream) if !stream.rest.is_empty());
         !rest && self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         let hint = self.body.size_hint();
         let rest = match &self.owner {

@@ -209,6 +209,22 @@ impl Deadlines {
         self.limits.write = None;
     }
 
+    /// Takes in a poll behind which the connection is idle and nobody waits for the client. False if that is not all there is to
+    /// it: [`update`](Self::update) is for such.
+    #[inline]
+    pub(crate) fn rest(&mut self, now: Instant, requests: u64, read: u64, written: u64) -> bool {
+        if self.phase != Phase::Idle || self.body.until.is_some() || self.client.until.is_some() {
+            return false;
+        }
+        if requests != self.requests {
+            self.requests = requests;
+            self.idle_since = Some(now);
+            self.stopped_since = None;
+        }
+        (self.body.bytes, self.client.bytes) = (read, written);
+        true
+    }
+
     /// Takes in what a poll has left behind, at its end.
     pub(crate) fn update(&mut self, now: Instant, seen: &Seen) {
         let next_request = seen.requests != self.requests;

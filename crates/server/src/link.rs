@@ -207,6 +207,14 @@ impl Link {
         self.written.store(self.written.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
+    /// Whether the connection is between requests, with nothing to wait for but the next, on a server that goes on.
+    #[inline]
+    pub(crate) fn rests(&self) -> bool {
+        let stage = self.stage.load(Ordering::Acquire);
+        let waits = self.waits.load(Ordering::Relaxed);
+        self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 && (waits | stage) == 0
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         let (waits, flags) = (self.waits.load(Ordering::Relaxed), self.flags());
         let (read_deadline, write_deadline) = if flags & DEADLINES == 0 {
