@@ -13,12 +13,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roundtrip_types::Handler;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
 use crate::ServerConfig;
 use crate::config::ConnState;
 use crate::deadlines::{Deadlines, Limit, Limits, Phase};
+use crate::linger::Linger;
 use crate::link::{self, Link};
 use crate::service;
 use crate::stream::Stream;
@@ -479,7 +480,8 @@ impl Watch {
         self.link.enter(Phase::Closing);
         let mut rest = answer.as_bytes();
         let mut shut = false;
-        let mut left = MAX_LINGER;
+        let mut linger = Linger::new();
+        let link = Arc::clone(&self.link);
         let work = poll_fn(|cx| {
             while !rest.is_empty() {
                 match std::task::ready!(Pin::new(&mut stream).poll_write(cx, rest)) {
@@ -493,14 +495,7 @@ impl Watch {
                 }
                 shut = true;
             }
-            let mut piece = [0; 4096];
-            loop {
-                let mut buf = ReadBuf::new(&mut piece);
-                match std::task::ready!(Pin::new(&mut stream).poll_read(cx, &mut buf)) {
-                    Ok(()) if !buf.filled().is_empty() && left > 0 => left = left.saturating_sub(buf.filled().len()),
-                    _ => return Poll::Ready(()),
-                }
-            }
+            linger.poll(&mut stream, cx, |bytes| link.count_read(bytes))
         });
         // Too late is as good as done.
         let _ = self.run(work).await;
@@ -520,6 +515,3 @@ const DORMANT: Duration = Duration::from_millis(250);
 
 /// How long a server that stops waits for the first request of a connection that has carried none.
 pub(crate) const FRESH_GRACE: Duration = Duration::from_secs(5);
-
-/// As much as is read from a client that was told that it is understood no more.
-const MAX_LINGER: usize = 1 << 20;

@@ -141,3 +141,22 @@ async fn a_goaway_of_the_client_lets_its_requests_finish() {
     assert_eq!(conn.answer(1).await, (200, "POST 3".len()));
     host.stop().await;
 }
+
+/// hyper has no way to send them. The handler is told so, and its response is as it would be without.
+#[tokio::test]
+async fn interim_responses_are_refused_and_the_response_is_whole() {
+    let host = Host::start().await;
+    let mut conn = host.connect().await;
+    conn.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/hints"))).await;
+    let head = conn.read_of(&[HEADERS, DATA]).await;
+    assert_eq!((head.kind, head.payload[0], head.flags & END_STREAM), (HEADERS, STATUS_200, 0), "{head:?}");
+    let body = conn.read_of(&[HEADERS, DATA]).await;
+    assert_eq!((body.kind, body.flags & END_STREAM), (DATA, END_STREAM), "{body:?}");
+    assert_eq!(String::from_utf8(body.payload).unwrap(), "Err(NotSupported(\"interim responses need HTTP/1\"))");
+    conn.send(&get(3)).await;
+    assert_eq!(conn.answer(3).await.0, 200);
+    host.stop().await;
+}
+
+/// `:status: 200` in the static table.
+const STATUS_200: u8 = 0x88;
