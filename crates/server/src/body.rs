@@ -18,7 +18,6 @@ use tokio::time::{Instant, Sleep};
 use crate::deadlines::{Credit, Limits};
 use crate::link::{self, Link};
 use crate::streams::Progress;
-use crate::tracker::Tracker;
 
 /// A request's body. One that is dropped before its end goes back to the connection, which reads it away or gives up.
 pub(crate) struct RequestBody {
@@ -39,7 +38,7 @@ struct StreamLimits {
     begun: Instant,
     read: u64,
     timer: Pin<Box<Sleep>>,
-    tracker: Arc<Tracker>,
+    link: Arc<Link>,
 }
 
 impl StreamLimits {
@@ -67,7 +66,7 @@ impl RequestBody {
     }
 
     /// The body of one request among others.
-    pub(crate) fn of_stream(incoming: Incoming, link: &Link) -> Self {
+    pub(crate) fn of_stream(incoming: Incoming, link: &Arc<Link>) -> Self {
         let begun = Instant::now();
         let limits = StreamLimits {
             limits: Limits::new(&link.config),
@@ -75,7 +74,7 @@ impl RequestBody {
             begun,
             read: 0,
             timer: Box::pin(tokio::time::sleep_until(begun)),
-            tracker: Arc::clone(&link.tracker),
+            link: Arc::clone(link),
         };
         let max_trailers = link.config.max_header_count;
         RequestBody { incoming: Some(incoming), link: None, max_trailers, asked: true, limits: Some(Box::new(limits)) }
@@ -115,7 +114,7 @@ impl HttpBody for RequestBody {
             Poll::Pending => {
                 if let Some(limits) = &mut this.limits {
                     ready!(limits.poll(cx));
-                    limits.tracker.count_timeout();
+                    limits.link.stream_timed_out();
                     this.incoming = None;
                     return Poll::Ready(Some(Err(too_slow())));
                 }

@@ -138,7 +138,7 @@ fn integer(block: &mut Vec<u8>, prefix: u32, value: usize) {
 }
 
 /// A server for one case. `GET /hello` says hello, `/wait` never answers, `/empty` has no body,
-/// `/hints` says what became of its 103, anything else says what came.
+/// `/large` has a MiB, `/hints` says what became of its 103, anything else says what came.
 pub(crate) struct Host {
     pub(crate) addr: SocketAddr,
     pub(crate) server: Server<fn(Request) -> Serving>,
@@ -153,6 +153,7 @@ fn serve(req: Request) -> Serving {
             "/hello" => "hello".into_response(),
             "/wait" => std::future::pending().await,
             "/empty" => Response::new(Body::empty()),
+            "/large" => vec![b'z'; 1 << 20].into_response(),
             "/hints" => {
                 let control = ResponseController::current().unwrap();
                 let told = control.send_informational(http::StatusCode::EARLY_HINTS, &http::HeaderMap::new());
