@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: a stream, a buffer and a parser, owned by whoever uses it.
 //!
 //! A connection is in one of three hands. Idle, it lies in the pool. In an exchange, the request's future owns it
-//! ([`exchange`]). Then the response's body owns it until the body's end ([`crate::body`]). Nothing else ever touches it, so it
+//! ([`Exchange`]). Then the response's body owns it until the body's end ([`crate::body`]). Nothing else ever touches it, so it
 //! needs no lock, no task and no channel.
 
 mod exchange;
@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use roundtrip_h1::{KeepAliveHint, Limits, ResponseParser};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-pub(crate) use self::exchange::{Answer, Ledger, exchange};
+pub(crate) use self::exchange::{Answer, Exchange, Ledger};
 pub(crate) use self::upload::Rest;
 pub(crate) use self::watch::Watch;
 use crate::net::{ConnInfo, Dialed, ReadHalf, Stream, WriteHalf};
