@@ -384,7 +384,7 @@ fn respond(
     asked: Option<(Box<Ledger>, u32)>,
     response: &mut Response,
 ) {
-    let Answer { framing, keep_alive, unsent, upload_ok } = answer;
+    let Answer { framing, keep_alive, coded, unsent, upload_ok } = answer;
     let reusable = upload_ok && keep_alive && request.reuse() != Reuse::Never && !request.wants_close();
     let timings = asked.map(|(ledger, attempt)| timings(On::conn(&lease), &ledger, attempt, Arc::default()));
     let ended_at = timings.as_ref().map(|timings| Arc::clone(&timings.body_end));
@@ -395,7 +395,7 @@ fn respond(
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
         let mut body = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
-        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+        if coded && let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
             response.extensions_mut().insert(uncompressed);
         }
         *response.body_mut() = body;

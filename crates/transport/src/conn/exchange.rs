@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) framing: Framing,
     /// Whether the server keeps the connection.
     pub(crate) keep_alive: bool,
+    /// Whether the response says that its content is coded.
+    pub(crate) coded: bool,
     /// The upload, if the response came before its end.
     pub(crate) unsent: Option<Box<Upload>>,
     /// Whether the connection can be used again, as far as the request goes: all of it went out, or is still going out.
@@ -201,7 +203,9 @@ impl<'a, 'r> Exchange<'a, 'r> {
 
     fn first_byte(&mut self, conn: &mut Conn) {
         // The request is not sent again, so its fields' memory may serve the response's.
-        conn.parser.reuse_headers(self.request.take_headers());
+        if let Some(fields) = self.request.take_headers() {
+            conn.parser.reuse_headers(fields);
+        }
         if let Some(ledger) = self.ledger {
             ledger.first_byte = Some(now());
         }
@@ -272,7 +276,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
         if conn.terms.served == 0 {
             conn.heed(&head.headers);
         }
-        let keep_alive = head.keep_alive(framing);
+        let (keep_alive, coded) = (head.keep_alive(framing), head.has_content_encoding());
         let mut unsent = self.upload.take().map(Box::new);
         let mut upload_ok = self.broken.is_none();
         if let Some(upload) = &mut unsent
@@ -290,7 +294,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;
         *response.headers_mut() = head.headers;
-        Ok(Answer { framing, keep_alive, unsent, upload_ok })
+        Ok(Answer { framing, keep_alive, coded, unsent, upload_ok })
     }
 
     /// The connection ended before the response's head was complete.
