@@ -60,7 +60,7 @@ impl ConnBody {
         mut exchange: Ending,
         framing: Framing,
         request: &Prepared<'_>,
-        timers: Timers,
+        timers: &mut Timers,
         ended_at: Option<Arc<OnceLock<Instant>>>,
     ) -> Body {
         let mut decoder = Decoder::new(framing, DecoderLimits::default());
@@ -85,7 +85,7 @@ impl ConnBody {
             decoder,
             got: 0,
             total,
-            timers,
+            timers: std::mem::take(timers),
             gap_limit: request.body_gap_timeout(),
             gap: None,
             ended_at,

@@ -9,14 +9,14 @@ use http_body::Body as _;
 use roundtrip_types::{Body, Phase, Request, Response, Result};
 
 use super::held::{Held, NoPlace, Ticket};
-use crate::conn::{Ledger, exchange};
+use crate::conn::{Exchange, Ledger};
 use crate::mux::StreamLease;
 use crate::pool::CloseReason;
 use crate::prepare::Prepared;
-use crate::shared::{Got, now};
+use crate::shared::Got;
 use crate::streamed::{self, Outcome};
 use crate::timers::{Deadline, Timers};
-use crate::transport::{On, Since, complete, probe, respond, with_facts};
+use crate::transport::{On, complete, note, probe, respond, with_facts};
 
 /// Sends `req`, in the place of `ticket` if there is one. Nothing is repeated.
 pub(super) async fn send(held: &Arc<Held>, ticket: Option<Ticket>, req: &mut Request) -> Result<Response> {
@@ -25,34 +25,35 @@ pub(super) async fn send(held: &Arc<Held>, ticket: Option<Ticket>, req: &mut Req
     let request = &mut request;
     let mut body = request.take_body();
     let mut timers = Timers::new(request.total_timeout());
-    let mut ledger = Ledger { on: request.wants_timings(), ..Ledger::default() };
-    let started = ledger.on.then(now);
+    let mut ledger = request.wants_timings().then(Ledger::start);
     if request.may_lack_body() && !body.is_end_stream() {
         body = Box::pin(probe(request, body)).await?;
     }
     if let Some(events) = request.events() {
         events.get_conn(&request.key().to_string());
     }
-    let asked = ledger.on.then(now);
+    note(&mut ledger, |ledger, now| ledger.asked = now);
     let ticket = match ticket {
         Some(ticket) => ticket,
         None => take(held, request, &mut timers).await?,
     };
     let got = ticket.start()?;
+    note(&mut ledger, |ledger, now| ledger.got_conn = now);
     if let Some(events) = request.events() {
         events.got_conn(&request.key().to_string(), &got.described());
     }
-    let since = started.zip(asked).zip(ledger.on.then(now));
-    let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt: 1 });
     let mut lease = match got {
         Got::Conn(lease) => lease,
-        Got::Stream(stream) => return streamed(stream, request, &mut timers, &mut ledger, body, since).await,
+        Got::Stream(stream) => return streamed(stream, request, &mut timers, &mut ledger, body).await,
     };
     let mut response = Response::default();
-    let answer = exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body, &mut response).await;
+    let answer = match Exchange::start(lease.conn_mut(), request, &mut timers, &mut ledger, body) {
+        Ok(mut exchange) => poll_fn(|cx| exchange.poll(lease.conn_mut(), &mut response, cx)).await,
+        Err(error) => Err(error),
+    };
     match answer {
         Ok(answer) => {
-            respond(lease, answer, request, timers, ledger, since, &mut response);
+            respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, 1)), &mut response);
             Ok(response)
         }
         Err(error) => {
@@ -66,15 +67,14 @@ async fn streamed(
     stream: StreamLease,
     request: &mut Prepared<'_>,
     timers: &mut Timers,
-    ledger: &mut Ledger,
+    ledger: &mut Option<Box<Ledger>>,
     body: Body,
-    since: Option<Since>,
 ) -> Result<Response> {
     let on = On::stream(&stream);
-    let ended_at = since.map(|_| Arc::default());
+    let ended_at = ledger.as_ref().map(|_| Arc::default());
     match streamed::exchange(stream, request, timers, ledger, body, 1, ended_at.clone()).await? {
         Outcome::Answered(mut response) => {
-            complete(&mut response, request, on, ledger, since.zip(ended_at));
+            complete(&mut response, request, on, ledger.as_deref().zip(ended_at), 1);
             Ok(*response)
         }
         Outcome::Again(_, error) => Err(error),
