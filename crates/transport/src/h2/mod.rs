@@ -26,8 +26,8 @@ use roundtrip_types::Result;
 
 pub(crate) use self::body::H2Body;
 pub use self::config::Http2Config;
-pub(crate) use self::error::{Failed, Repeat};
-pub(crate) use self::exchange::{Outgoing, Watched};
+pub(crate) use self::error::{Failed, Repeat, too_large};
+pub(crate) use self::exchange::{Outgoing, Progress, Watched, list_bytes};
 use self::guard::Guarded;
 #[cfg(test)]
 use self::link::H2Event;
