@@ -15,6 +15,7 @@ mod rig;
 
 mod bodies;
 mod ends;
+mod farewell;
 mod heads;
 mod hooks;
 mod pool;
