@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::Connection;
-use h2::{Ping, PingPong};
+use h2::{Ping, PingPong, Reason};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Http2Config;
+use super::error::name;
 use super::guard::Guarded;
 use super::link::Link;
 
@@ -66,6 +67,9 @@ fn why_over(link: &Link, over: Result<(), h2::Error>) -> Arc<str> {
     match (over, link.meter.going_away()) {
         (Ok(()), None) => "it was closed".into(),
         (Ok(()), Some(_)) => "the server went away".into(),
+        (Err(error), Some((_, why))) if error.is_go_away() && error.is_remote() => {
+            format!("the server went away ({})", name(Reason::from(why))).into()
+        }
         (Err(error), _) if is_end(&error) => "the server closed it".into(),
         (Err(error), _) => error.to_string().into(),
     }

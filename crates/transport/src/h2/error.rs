@@ -120,7 +120,7 @@ fn broken(error: &h2::Error, code: Reason) -> String {
 }
 
 /// A code as the RFC writes it.
-fn name(code: Reason) -> String {
+pub(super) fn name(code: Reason) -> String {
     let name = match code {
         Reason::NO_ERROR => "NO_ERROR",
         Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR",
