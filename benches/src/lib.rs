@@ -1,8 +1,12 @@
 //! What the comparison's program, the benchmarks and the tests of budgets share.
 
 pub mod alloc;
+pub mod clients;
+pub mod model;
 pub mod routes;
+pub mod servers;
 pub mod stress;
+pub mod watch;
 
 #[cfg(test)]
 #[global_allocator]

@@ -48,13 +48,15 @@ pub(crate) async fn exchange(
     lease: StreamLease,
     request: &mut Prepared<'_>,
     timers: &mut Timers,
-    ledger: &mut Ledger,
+    ledger: &mut Option<Box<Ledger>>,
     body: Body,
     attempt: u32,
     ended_at: Option<Arc<OnceLock<Instant>>>,
 ) -> Result<Outcome> {
     let (reused, id) = (lease.reused, lease.slot.id);
-    (ledger.wrote, ledger.first_byte) = (None, None);
+    if let Some(ledger) = ledger {
+        (ledger.wrote, ledger.first_byte) = (None, None);
+    }
     let (mux, stream) = lease.into_parts();
     if request.reuse() == Reuse::Never || request.wants_close() {
         mux.conn().retire();
@@ -181,11 +183,12 @@ async fn back_off(attempt: u32, timers: &mut Timers) -> Result<()> {
 }
 
 /// Notes the moments for those who asked.
-fn note_progress(progress: &Progress, ledger: &mut Ledger) {
-    if ledger.on && ledger.wrote.is_none() && progress.is_sent() {
+fn note_progress(progress: &Progress, ledger: &mut Option<Box<Ledger>>) {
+    let Some(ledger) = ledger else { return };
+    if ledger.wrote.is_none() && progress.is_sent() {
         ledger.wrote = Some(now());
     }
-    if ledger.on && ledger.first_byte.is_none() && progress.is_answering() {
+    if ledger.first_byte.is_none() && progress.is_answering() {
         ledger.first_byte = Some(now());
     }
 }

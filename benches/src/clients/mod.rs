@@ -11,13 +11,18 @@ use roundtrip_transport::{RoundTripper, Transport};
 use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
 
+/// A server that costs as little as a server can, for the clients to be measured with.
+pub mod floor_server;
+
 /// Something that sends requests.
-pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
+#[derive(Debug)]
+pub struct Contestant {
+    /// What it is called, on the command line too.
+    pub name: &'static str,
     kind: Kind,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Kind {
     /// Sends so many requests in so many tasks.
     Async(fn(String, u64, u64) -> Running),
@@ -32,7 +37,9 @@ type Running = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 /// The length of the body that everybody has to get.
 const BODY: usize = 19;
 
-pub(crate) fn all() -> Vec<Contestant> {
+/// All that this program was built with.
+#[must_use]
+pub fn all() -> Vec<Contestant> {
     let ours = [
         Contestant { name: "socket", kind: Kind::Async(|addr, n, tasks| Box::pin(socket(addr, n, tasks))) },
         Contestant { name: "hyper", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper(addr, n, tasks))) },
@@ -44,7 +51,11 @@ pub(crate) fn all() -> Vec<Contestant> {
     ours.into_iter().chain(peers::all()).collect()
 }
 
-pub(crate) fn find(name: &str) -> Result<Contestant, String> {
+/// The one of that name.
+///
+/// # Errors
+/// There is none; the error names those there are.
+pub fn find(name: &str) -> Result<Contestant, String> {
     all().into_iter().find(|contestant| contestant.name == name).ok_or_else(|| {
         let known: Vec<_> = all().iter().map(|contestant| contestant.name).collect();
         format!("no client is called {name:?}; there are {}", known.join(", "))
@@ -53,7 +64,10 @@ pub(crate) fn find(name: &str) -> Result<Contestant, String> {
 
 impl Contestant {
     /// One request after the other, on the runtime's own thread.
-    pub(crate) fn run(&self, addr: &str, requests: u64) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// A request failed, or was not answered with the greeting.
+    pub fn run(&self, addr: &str, requests: u64) -> Result<(), String> {
         match self.kind {
             Kind::Blocking(run) => run(addr, requests),
             Kind::Async(run) => {
@@ -64,13 +78,21 @@ impl Contestant {
     }
 
     /// One request after the other, from the main task of a runtime of two workers.
-    pub(crate) fn run_from_main(&self, addr: &str, requests: u64) -> Result<bool, String> {
+    /// Returns `false` if it blocks and so has no such way.
+    ///
+    /// # Errors
+    /// A request failed, or was not answered with the greeting.
+    pub fn run_from_main(&self, addr: &str, requests: u64) -> Result<bool, String> {
         let Kind::Async(run) = self.kind else { return Ok(false) };
         two_workers()?.block_on(run(addr.to_owned(), requests, 1)).map(|()| true)
     }
 
     /// Many requests at once, by tasks of a runtime of two workers.
-    pub(crate) fn run_many(&self, addr: &str, requests: u64, tasks: u64) -> Result<bool, String> {
+    /// Returns `false` if it blocks and so has no such way.
+    ///
+    /// # Errors
+    /// A request failed, or was not answered with the greeting.
+    pub fn run_many(&self, addr: &str, requests: u64, tasks: u64) -> Result<bool, String> {
         let Kind::Async(run) = self.kind else { return Ok(false) };
         two_workers()?.block_on(run(addr.to_owned(), requests, tasks)).map(|()| true)
     }
@@ -139,7 +161,7 @@ async fn hyper(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
     drive(requests, tasks, |requests| {
         let addr = addr.clone();
         async move {
-            let io = tokio_io::TokioIo::new(connect(&addr).await?);
+            let io = hyper_util::rt::TokioIo::new(connect(&addr).await?);
             let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(said)?;
             tokio::spawn(connection);
             for _ in 0..requests {
@@ -225,60 +247,6 @@ async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
 /// What is posted.
 fn document() -> BTreeMap<&'static str, u32> {
     BTreeMap::from([("x", 1), ("y", 2)])
-}
-
-/// tokio's streams as hyper wants them.
-mod tokio_io {
-    use std::io;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use hyper::rt::{Read, ReadBufCursor, Write};
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-    use tokio::net::TcpStream;
-
-    pub(super) struct TokioIo {
-        stream: TcpStream,
-        /// hyper's buffer may be uninitialised, which safe code cannot fill in place.
-        buf: Box<[u8; 8192]>,
-    }
-
-    impl TokioIo {
-        pub(super) fn new(stream: TcpStream) -> Self {
-            TokioIo { stream, buf: Box::new([0; 8192]) }
-        }
-    }
-
-    impl Read for TokioIo {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            mut cursor: ReadBufCursor<'_>,
-        ) -> Poll<io::Result<()>> {
-            let TokioIo { stream, buf } = &mut *self;
-            let room = cursor.remaining().min(buf.len());
-            let mut read = ReadBuf::new(&mut buf[..room]);
-            let done = Pin::new(stream).poll_read(cx, &mut read);
-            if done.is_ready() {
-                cursor.put_slice(read.filled());
-            }
-            done
-        }
-    }
-
-    impl Write for TokioIo {
-        fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.stream).poll_write(cx, data)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_shutdown(cx)
-        }
-    }
 }
 
 #[cfg(not(feature = "peers"))]

@@ -1,8 +1,6 @@
 //! What a server costs: instructions and allocations of one keep-alive request, and memory of an idle connection, beside bare
 //! hyper: figures that do not depend on how busy the machine is. `--help` tells the rest.
 
-mod serve;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -10,7 +8,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use lexopt::ValueExt;
 use roundtrip_bench::alloc::Counting;
 
-use crate::serve::{GREETING, WAYS};
+use roundtrip_bench::servers::{self, GREETING, WAYS};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -56,7 +54,7 @@ fn run() -> Result<(), String> {
             lexopt::Arg::Long("idle") => idle = parser.value().and_then(|n| n.parse()).map_err(say)?,
             lexopt::Arg::Long("serve") => {
                 let way = parser.value().and_then(ValueExt::string).map_err(say)?;
-                return serve::serve(&way);
+                return servers::serve(&way);
             }
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
                 print(HELP);

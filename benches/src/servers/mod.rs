@@ -3,21 +3,26 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::alloc::{self, Allocated, Side};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::service::service_fn;
-use roundtrip_bench::alloc::{self, Allocated, Side};
 use roundtrip_mux::ServeMux;
 use roundtrip_server::Server;
 use roundtrip_types::Handler;
 use tokio::net::TcpListener;
 
 /// What every request is answered with.
-pub(crate) const GREETING: &str = "Hello I am server 3";
+pub const GREETING: &str = "Hello I am server 3";
 
-pub(crate) const WAYS: [&str; 3] = ["hyper", "handler", "mux"];
+/// The servers, by name.
+pub const WAYS: [&str; 3] = ["hyper", "handler", "mux"];
 
-pub(crate) fn serve(way: &str) -> Result<(), String> {
+/// Is that server until its last connection ends. Prints its address first, and last what it allocated.
+///
+/// # Errors
+/// There is none of that name, or it could not serve.
+pub fn serve(way: &str) -> Result<(), String> {
     alloc::work_for(Side::Server);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
@@ -38,7 +43,7 @@ pub(crate) fn serve(way: &str) -> Result<(), String> {
 
 async fn listen() -> Result<TcpListener, String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
-    super::print(&listener.local_addr().map_err(|error| error.to_string())?.to_string());
+    say(&listener.local_addr().map_err(|error| error.to_string())?.to_string());
     Ok(listener)
 }
 
@@ -83,4 +88,9 @@ async fn ours(handler: impl Handler) -> Result<(), String> {
     }
     server.shutdown(Duration::from_secs(1)).await;
     serving.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+#[expect(clippy::print_stdout, reason = "the address is what the parent process waits for")]
+fn say(text: &str) {
+    println!("{text}");
 }

@@ -3,14 +3,17 @@
 use std::io::{self, Read, Write};
 use std::net::TcpListener;
 
-use roundtrip_bench::alloc::{Side, work_for};
+use crate::alloc::{Side, work_for};
 
 /// What every read is answered with.
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 19\r\n\
 date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\nHello I am server 3";
 
 /// Starts it, for as long as the process lives. Returns its address.
-pub(crate) fn start() -> io::Result<String> {
+///
+/// # Errors
+/// The system gives no socket or no thread.
+pub fn start() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let addr = listener.local_addr()?.to_string();
     std::thread::Builder::new().name("server".into()).spawn(move || {

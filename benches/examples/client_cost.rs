@@ -1,15 +1,12 @@
 //! What one keep-alive GET costs a client, beside its peers: instructions, allocations, and time. `--help` tells the rest.
 
-mod clients;
-mod server;
-
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use lexopt::{Arg, ValueExt};
 use roundtrip_bench::alloc::{Allocated, Counting, Side};
 
-use crate::clients::Contestant;
+use roundtrip_bench::clients::{self, Contestant, floor_server};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -90,7 +87,7 @@ fn run(args: &Args) -> Result<(), String> {
     } else {
         args.names.iter().map(|name| clients::find(name)).collect::<Result<_, _>>()?
     };
-    let addr = server::start().map_err(|error| format!("cannot start the server: {error}"))?;
+    let addr = floor_server::start().map_err(|error| format!("cannot start the server: {error}"))?;
     let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
     if !has_valgrind {
         eprintln!("valgrind is not installed, so no instructions are counted");

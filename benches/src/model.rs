@@ -1,0 +1,328 @@
+//! What a run measured, in one shape: the terminal's tables, the page and the raw JSON are all made from it, and nothing else.
+//!
+//! Every figure here was measured in the run that it is part of; what was not measured is absent, and `absent` or `note` says why.
+
+use serde::{Deserialize, Serialize};
+
+/// All that one run measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// Where and with what.
+    pub environment: Environment,
+    /// Whether it was stopped before all was measured.
+    pub interrupted: bool,
+    /// How long the run took, in seconds.
+    pub seconds: f64,
+    /// The comparison: pool, server closes, no pool.
+    pub scenarios: Vec<Scenario>,
+    /// Side by side with peers.
+    pub comparisons: Vec<Comparison>,
+    /// How cost grows.
+    pub growths: Vec<Growth>,
+    /// Cost beside the budgets.
+    pub budget: Option<Budget>,
+}
+
+/// Where a run took place, and with what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// When it began, RFC 3339.
+    pub date: String,
+    /// The commit of the checkout, with `+` behind it if files had changed; absent outside one.
+    pub commit: Option<String>,
+    /// The processor's name.
+    pub cpu: String,
+    /// Processors that the process may use.
+    pub processors: usize,
+    /// Go's name of the system.
+    pub os: String,
+    /// Go's name of the architecture.
+    pub arch: String,
+    /// The kernel's release, as far as the system tells.
+    pub kernel: String,
+    /// Names and versions: the compiler, this project, the libraries compared with.
+    pub versions: Vec<(String, String)>,
+    /// Settings that are the same for all, in words: no delay, keep-alive, allocator, profile.
+    pub settings: Vec<(String, String)>,
+}
+
+/// How connections are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pooling {
+    /// The client keeps its connections and reuses them.
+    Pool,
+    /// The client would, but the server closes each after its response.
+    ServerCloses,
+    /// The client opens a connection for each request and closes it.
+    NoPool,
+}
+
+/// What protects the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// Nothing.
+    Plain,
+    /// TLS 1.3, a full handshake for each connection.
+    Tls,
+    /// TLS 1.3 that resumes sessions.
+    TlsResumed,
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, by prior knowledge without.
+    Http2,
+}
+
+/// One combination of all that can be varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Case {
+    /// How connections are treated.
+    pub pooling: Pooling,
+    /// What protects them.
+    pub security: Security,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Requests at the same time.
+    pub concurrency: usize,
+    /// The simulated time of a round trip, in milliseconds; 0 is plain loopback.
+    pub rtt_ms: u32,
+    /// The response's body, in bytes.
+    pub body: usize,
+}
+
+/// What one combination measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scenario {
+    /// The combination.
+    pub case: Case,
+    /// Each round's figures; rounds of all combinations take turns.
+    pub rounds: Vec<Round>,
+    /// Where the time of a request went, over all rounds; absent for what tells no timings.
+    pub phases: Option<Phases>,
+    /// Round trips, predicted and measured; absent without simulated round trips.
+    pub cost: Cost,
+}
+
+/// What one round measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Requests measured.
+    pub requests: u64,
+    /// Those and the warm-up's.
+    pub all_requests: u64,
+    /// Connections that the server accepted for all requests.
+    pub connections: u64,
+    /// TLS handshakes that resumed a session, of all those.
+    pub resumed: u64,
+    /// Time of the round by requests and workers: what one request takes, in nanoseconds.
+    pub ns_per_op: f64,
+    /// The median, in nanoseconds.
+    pub p50_ns: f64,
+    /// The 99th percentile, in nanoseconds.
+    pub p99_ns: f64,
+    /// What the client's side allocated for a request.
+    pub client: Allocations,
+    /// What the server's side allocated for a request.
+    pub server: Allocations,
+}
+
+/// Allocations of one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Allocations {
+    /// How many.
+    pub count: f64,
+    /// How many bytes in all.
+    pub bytes: f64,
+}
+
+/// Means over all measured requests, in microseconds: they add up to `total` but for rounding.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Waiting for a connection, without what opening it took.
+    pub queue: f64,
+    /// Resolving the name.
+    pub dns: f64,
+    /// The TCP handshake.
+    pub connect: f64,
+    /// The TLS handshake.
+    pub tls: f64,
+    /// Sending the request.
+    pub write: f64,
+    /// Waiting for the first byte of the answer.
+    pub wait: f64,
+    /// Reading the body to its end.
+    pub body: f64,
+    /// What none of them covers.
+    pub other: f64,
+    /// The whole request.
+    pub total: f64,
+}
+
+/// Round trips of one request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// What the model says: TCP 1, TLS 1.3 1, request 1.
+    pub predicted: f64,
+    /// The median time by the simulated round trip's; absent without one.
+    pub measured: Option<f64>,
+    /// The model in words.
+    pub explained: String,
+}
+
+/// Several contestants in one run, in turns.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// A short name for programs: `client-sequential`, `server-idle-memory`.
+    pub id: String,
+    /// A headline.
+    pub title: String,
+    /// What was done, in a sentence or two.
+    pub explained: String,
+    /// What the figures are in: `us`, `requests/CPU s`, `instructions`, `bytes`.
+    pub unit: String,
+    /// Whether more is better.
+    pub more_is_better: bool,
+    /// The contestant that ratios are against.
+    pub base: String,
+    /// Who took part.
+    pub contestants: Vec<Contestant>,
+    /// Who did not, and why.
+    pub absent: Vec<Absent>,
+}
+
+/// What one contestant measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contestant {
+    /// Its name.
+    pub name: String,
+    /// Whether it is ours.
+    pub ours: bool,
+    /// Each round's figure.
+    pub figures: Vec<f64>,
+    /// Each round's figure by the base's in the same round.
+    pub ratios: Vec<f64>,
+    /// What to know about it, if anything.
+    pub note: Option<String>,
+}
+
+/// Who was not measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Absent {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub why: String,
+}
+
+/// How a cost grows with something.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Growth {
+    /// A short name for programs.
+    pub id: String,
+    /// A headline.
+    pub title: String,
+    /// What was done, and what would be good, in a sentence or two.
+    pub explained: String,
+    /// What grows.
+    pub x: String,
+    /// What is measured, with its unit.
+    pub y: String,
+    /// Whether the x axis is logarithmic.
+    pub log_x: bool,
+    /// A line each.
+    pub series: Vec<Series>,
+}
+
+/// One line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    /// Its name.
+    pub name: String,
+    /// Whether it is ours.
+    pub ours: bool,
+    /// x and y.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Costs beside budgets.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// How far a cost may be over its budget before that is a failure, in percent.
+    pub tolerance_percent: f64,
+    /// A line each.
+    pub rows: Vec<BudgetRow>,
+    /// What could not be measured, and why.
+    pub absent: Vec<Absent>,
+}
+
+/// One cost, its budget and its peers'.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BudgetRow {
+    /// What is measured.
+    pub what: String,
+    /// What in.
+    pub unit: String,
+    /// The most it may be.
+    pub budget: f64,
+    /// What it is.
+    pub ours: f64,
+    /// What peers need for the same, in the same run.
+    pub peers: Vec<(String, f64)>,
+}
+
+impl BudgetRow {
+    /// Whether the cost is over its budget by more than the tolerance.
+    #[must_use]
+    pub fn is_over(&self, tolerance_percent: f64) -> bool {
+        self.ours > self.budget * (1.0 + tolerance_percent / 100.0)
+    }
+}
+
+/// The middle of some figures, the mean of both if there are two; `None` of none.
+#[must_use]
+pub fn median(figures: &[f64]) -> Option<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        len if len % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The least and the greatest of some figures; `None` of none.
+#[must_use]
+pub fn spread(figures: &[f64]) -> Option<(f64, f64)> {
+    let least = figures.iter().copied().min_by(f64::total_cmp)?;
+    let greatest = figures.iter().copied().max_by(f64::total_cmp)?;
+    Some((least, greatest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_spreads() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[]), None);
+        assert_eq!(spread(&[3.0, 1.0, 2.0]), Some((1.0, 3.0)));
+        assert_eq!(spread(&[]), None);
+    }
+
+    #[test]
+    fn a_budget_has_a_tolerance() {
+        let row = |ours| BudgetRow { budget: 100.0, ours, ..BudgetRow::default() };
+        assert!(!row(105.0).is_over(5.0));
+        assert!(row(105.1).is_over(5.0));
+    }
+}
