@@ -431,6 +431,8 @@ impl Watch {
             match self.last_word(&end) {
                 Some(answer) => self.part(stream, answer).await,
                 None if matches!(end, End::TimedOut(Limit::WriteStall | Limit::Write)) => stream.reset_on_close(),
+                // A response to HTTP/1.0 may go on to the end of its connection: one that is cut must not look whole.
+                None if link.is_streams() || link.phase() != Phase::Active => stream.say_goodbye(),
                 None => drop(stream),
             }
         }

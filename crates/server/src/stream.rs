@@ -1,13 +1,15 @@
 //! The byte streams that a connection can run on.
 
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::task::coop::unconstrained;
 
 /// A connection's stream. Plain sockets are called without a detour, since they are the common case; anything else sits behind a
 /// pointer.
@@ -39,6 +41,17 @@ macro_rules! each {
 }
 
 impl Stream {
+    /// Closes, and says so where the client could not tell an end from a cut otherwise: over TLS (`close_notify`: RFC 8446, section
+    /// 6.1). One attempt is made, without waiting; it fails only if the socket's buffer is full.
+    pub(crate) fn say_goodbye(mut self) {
+        if let Stream::Other(stream) = &mut self {
+            // A task that has used up its share of the runtime would be told that the socket is not ready.
+            let goodbye = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)));
+            // There is nobody left to do something about an error.
+            let _ = pin!(goodbye).poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+
     /// Closes with a reset, so that the system does not go on holding bytes for a client that does not take them.
     pub(crate) fn reset_on_close(self) {
         let mut stream = &self;

@@ -411,3 +411,142 @@ async fn no_slow_client_is_connected_after_75_s() {
     host.close().await;
     serving.await.unwrap().unwrap();
 }
+
+/// What comes until the connection ends, and whether TLS was ended before.
+async fn to_the_end(stream: &mut TlsStream<TcpStream>) -> (String, bool) {
+    let mut got = Vec::new();
+    // rustls makes an error of an end without `close_notify`.
+    let said_goodbye = match stream.read_to_end(&mut got).await {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{error}");
+            false
+        }
+    };
+    (String::from_utf8_lossy(&got).into_owned(), said_goodbye)
+}
+
+#[tokio::test]
+async fn connections_that_end_say_goodbye() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let trust = client(&[server.cert.der()], &[], None);
+    let brief = || ServerConfig {
+        idle_timeout: Some(Duration::from_millis(20)),
+        read_header_timeout: Some(Duration::from_millis(20)),
+        shutdown_drain: Duration::ZERO,
+        ..ServerConfig::default()
+    };
+    for (what, sent, stop) in [
+        ("the last response", "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", false),
+        ("a refusal", "GET /a HTTP/1.1\r\n\r\n", false),
+        ("an idle connection", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", false),
+        ("half a head", "GET /a HTTP/1.1\r\nHo", false),
+        ("nothing said", "", false),
+        ("a shutdown", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", true),
+    ] {
+        let config =
+            if stop { ServerConfig { shutdown_drain: Duration::ZERO, ..ServerConfig::default() } } else { brief() };
+        let running = start(&tls, config).await;
+        let mut stream = connect(running.addr, "h.test", &trust).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        if stop {
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).await.unwrap();
+            assert_eq!(&first, b"HTTP/1.1 200");
+            (running.stop)().await.unwrap();
+            assert!(to_the_end(&mut stream).await.1, "{what}");
+        } else {
+            let (got, said_goodbye) = to_the_end(&mut stream).await;
+            assert!(said_goodbye, "{what}: {got}");
+            (running.stop)().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_at_once_says_goodbye_where_nothing_is_cut() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let (tell, mut begun) = mpsc::unbounded_channel();
+    let host = Server::new(move |req: Request| {
+        let tell = tell.clone();
+        async move {
+            if req.uri().path() == "/endless" {
+                let (mut sender, body) = roundtrip_types::Body::channel(1);
+                sender.try_send("a part").unwrap();
+                tell.send(sender).unwrap();
+                return body;
+            }
+            roundtrip_types::Body::from("whole")
+        }
+    });
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, tls));
+    let trust = client(&[server.cert.der()], &[], None);
+    let mut idle = connect(addr, "h.test", &trust).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    let mut got = Vec::new();
+    while !got.ends_with(b"whole") {
+        assert!(idle.read_buf(&mut got).await.unwrap() > 0);
+    }
+    // To HTTP/1.0, the end of the connection is the end of the body: a goodbye would make it look whole.
+    let mut cut = connect(addr, "h.test", &trust).await.unwrap();
+    cut.write_all(b"GET /endless HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut failed = connect(addr, "h.test", &trust).await.unwrap();
+    failed.write_all(b"GET /endless HTTP/1.0\r\n\r\n").await.unwrap();
+    let (first, second) = (begun.recv().await.unwrap(), begun.recv().await.unwrap());
+    let mut parts = Vec::new();
+    for stream in [&mut cut, &mut failed] {
+        let mut got = Vec::new();
+        while !got.ends_with(b"a part") {
+            assert!(stream.read_buf(&mut got).await.unwrap() > 0);
+        }
+        parts.push(got);
+    }
+    // One of the two producers fails; the server cuts the other.
+    first.abort("the disk is gone");
+    let one_ended = async { tokio::join!(to_the_end(&mut cut), to_the_end(&mut failed)) };
+    let (ended, report) = tokio::join!(one_ended, host.close());
+    assert!(!ended.0.1 && !ended.1.1, "{ended:?}");
+    assert!(report.cut >= 1, "{report:?}");
+    drop(second);
+    assert!(to_the_end(&mut idle).await.1, "nothing was cut there");
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn http2_connections_that_end_say_goodbye() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let trust = client(&[server.cert.der()], &["h2"], None);
+    for stop in [false, true] {
+        let idle_timeout = if stop { None } else { Some(Duration::from_millis(20)) };
+        let config = ServerConfig { idle_timeout, shutdown_drain: Duration::ZERO, ..ServerConfig::default() };
+        let running = start(&tls, config).await;
+        let mut stream = connect(running.addr, "h.test", &trust).await.unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        // HEADERS with END_STREAM: `GET https://h/`, from the static table.
+        stream.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x87\x84\x41\x01h").await.unwrap();
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == 0 && head[4] & 1 == 1 {
+                assert_eq!(payload, b"/");
+                break;
+            }
+        }
+        if stop {
+            let (ended, stopped) = tokio::join!(to_the_end(&mut stream), (running.stop)());
+            assert!(ended.1);
+            stopped.unwrap();
+        } else {
+            assert!(to_the_end(&mut stream).await.1);
+            (running.stop)().await.unwrap();
+        }
+    }
+}

@@ -135,10 +135,10 @@ impl ConnBody {
             return Some(Err(self.fail(Error::new(ErrorKind::Canceled, message))));
         }
         let error = match cause {
-            None => Error::new(
-                ErrorKind::ConnectionLost,
-                format!("the server closed the connection in the middle of the body, after {so_far}"),
-            ),
+            None => closed(&so_far),
+            // TLS was not closed: what came may not be all that was sent, even if a body goes on to the end of its connection (RFC 9112,
+            // section 9.8).
+            Some(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => closed(&so_far).with_cause(cause),
             Some(cause) => Error::new(
                 ErrorKind::ConnectionLost,
                 format!("the connection broke in the middle of the body, after {so_far}"),
@@ -185,6 +185,11 @@ impl ConnBody {
             Err(self.fail(error))
         })
     }
+}
+
+fn closed(so_far: &str) -> Error {
+    let message = format!("the server closed the connection in the middle of the body, after {so_far}");
+    Error::new(ErrorKind::ConnectionLost, message)
 }
 
 /// Notes that the body has ended now.

@@ -15,8 +15,9 @@ use crate::pool::{CloseReason, ConnId};
 /// - They are called in the task that does the work, never under a lock; they must not block, and they may be called from several threads
 ///   at once.
 /// - Those of one request come in this order: `get_conn`; for a new connection `connect_start` and `connect_done`; `got_conn`,
-///   `wrote_headers`, `wait_100_continue`, `got_1xx_response`, `wrote_request`, `got_first_response_byte`; `put_idle_conn`. A request that
-///   is sent again begins anew behind `retry`. A dial that was begun for a request may end after it, since it belongs to the host.
+///   `wrote_headers`, `wait_100_continue`, `wrote_request`; `put_idle_conn`. `got_first_response_byte` and behind it `got_1xx_response` come
+///   whenever the server says something, which may be before `wrote_request`. A request that is sent again begins anew behind `retry`. A
+///   dial that was begun for a request may end after it, since it belongs to the host. It is the same over HTTP/1 and HTTP/2.
 /// - Nobody listening costs one branch each.
 ///
 /// ```

@@ -581,6 +581,7 @@ impl Shared {
         let wanted = locked.pool.waiting(key) > 0;
         let moved = locked.active.look(key, slot, wanted, now, most);
         let mut closed = None;
+        let rests = matches!(moved, Move::Rest(..));
         match moved {
             Move::Stay => self.offer_next(&mut locked, key, &mut fx),
             Move::Rest(mux, terms) => locked.pool.put(slot, Pooled::Many(mux), terms, now, &mut fx),
@@ -598,6 +599,9 @@ impl Shared {
         self.note_sharing(&mut locked, key, now, &mut fx);
         let start = locked.sweeper_to_start();
         drop(locked);
+        if rests && let Some(events) = self.events() {
+            events.put_idle_conn(slot.id);
+        }
         self.carry_out(fx);
         self.start_sweeper(start);
         if let Some((_, reason)) = closed

@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -14,10 +13,9 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
 use crate::config::{Retry, Reuse};
 use crate::conn::Ledger;
-use crate::h2::{Content, Failed, H2Body, Repeat, Watched};
+use crate::h2::{self, Content, Failed, H2Body, Progress, Repeat, Watched, list_bytes};
 use crate::mux::StreamLease;
 use crate::net::Stream;
-use crate::pool::ConnId;
 use crate::prepare::Prepared;
 use crate::shared::now;
 use crate::timers::{Deadline, Timers};
@@ -58,32 +56,50 @@ pub(crate) async fn exchange(
     ended_at: Option<Arc<OnceLock<Instant>>>,
 ) -> Result<Outcome> {
     let (reused, id) = (lease.reused, lease.id);
+    if let Some(ledger) = ledger {
+        (ledger.wrote, ledger.first_byte) = (None, None);
+    }
     let (mux, stream) = lease.into_parts();
     if request.reuse() == Reuse::Never || request.wants_close() {
         mux.conn().retire();
     }
     let again = body.replayer();
     let outgoing = request.outgoing(body)?;
-    let sent = AtomicBool::new(false);
+    let progress = Progress::new(request.expects_continue());
     let watched = Watched {
-        sent: &sent,
+        progress: &progress,
         on_interim: request.on_interim(),
+        interim_limit: request.max_head_bytes(),
         window_timeout: request.config().http2.window_timeout,
+        events: request.events().map(|events| (&**events, id)),
     };
     let outcome = {
         let mut sending = pin!(mux.conn().send(stream, outgoing, watched));
-        let mut header = None;
+        // Until when the body waits for the server's word, and when the response's head is due: known when the head of the request, and
+        // all of it, has been sent.
+        let (mut expect, mut header) = (None, None);
         poll_fn(|cx| {
-            if let Poll::Ready(done) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            if header.is_none() && sent.load(Ordering::Relaxed) {
-                header = Deadline::new(request.response_header_timeout(), "response_header_timeout");
-                if let Some(ledger) = ledger {
-                    ledger.wrote = Some(now());
+            loop {
+                let done = sending.as_mut().poll(cx);
+                note_progress(&progress, ledger);
+                if let Poll::Ready(done) = done {
+                    return Poll::Ready(Ok(done));
+                }
+                if !progress.is_held() {
+                    expect = None;
+                } else if expect.is_none() {
+                    expect = Deadline::new(request.expect_continue_timeout(), "expect_continue_timeout");
+                }
+                if header.is_none() && progress.is_sent() {
+                    header = Deadline::new(request.response_header_timeout(), "response_header_timeout");
+                }
+                match timers.poll(expect.or(header), cx) {
+                    Poll::Pending => return Poll::Pending,
+                    // RFC 9110 section 10.1.1: a client does not wait for ever; the server may not know the expectation.
+                    Poll::Ready(due) if expect.is_some_and(|expect| expect.is(due)) => progress.release(),
+                    Poll::Ready(due) => return Poll::Ready(Err(due)),
                 }
             }
-            timers.poll(header, cx).map(Err)
         })
         .await
     };
@@ -95,11 +111,14 @@ pub(crate) async fn exchange(
     };
     let failed = match outcome {
         Err(due) => {
-            let phase = if sent.load(Ordering::Relaxed) { Phase::Wait } else { Phase::Write };
-            return Err(describe(due.error("the server did not answer", phase).with_sent(true)));
+            let (what, phase) = if progress.is_sent() {
+                ("the response's head did not come", Phase::Wait)
+            } else {
+                ("the request was not sent", Phase::Write)
+            };
+            return Err(describe(due.error(what, phase).with_sent(true)));
         }
         Ok(Ok(response)) => {
-            tell(request, id, ledger);
             let (parts, body) = response.into_parts();
             if let Some(error) = too_large(&parts.headers, request) {
                 return Err(describe(error));
@@ -151,13 +170,11 @@ pub(crate) async fn exchange(
 
 /// Whether a head is beyond the limits of its request. Those of the connection have let it pass.
 fn too_large(headers: &HeaderMap, request: &Prepared<'_>) -> Option<Error> {
-    // As HTTP/2 counts them (RFC 9113, section 6.5.2).
-    let bytes = || headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>();
     let (most_fields, most_bytes) = (request.max_head_fields(), request.max_head_bytes());
     let message = if headers.len() > most_fields {
         format!("the response's head has {} fields, more than the {most_fields} allowed", headers.len())
-    } else if bytes() > most_bytes {
-        format!("the response's head is too large: more than the {most_bytes} bytes allowed")
+    } else if list_bytes(headers) > most_bytes {
+        h2::too_large(most_bytes)
     } else {
         return None;
     };
@@ -176,15 +193,14 @@ async fn back_off(attempt: u32, timers: &mut Timers) -> Result<()> {
     .await
 }
 
-/// Tells the listeners what has happened, and notes the moment for those who asked.
-fn tell(request: &Prepared<'_>, id: ConnId, ledger: &mut Option<Box<Ledger>>) {
-    if let Some(ledger) = ledger {
-        ledger.first_byte = Some(now());
+/// Notes the moments for those who asked.
+fn note_progress(progress: &Progress, ledger: &mut Option<Box<Ledger>>) {
+    let Some(ledger) = ledger else { return };
+    if ledger.wrote.is_none() && progress.is_sent() {
+        ledger.wrote = Some(now());
     }
-    if let Some(events) = request.events() {
-        events.wrote_headers(id);
-        events.wrote_request(id, Ok(()));
-        events.got_first_response_byte(id);
+    if ledger.first_byte.is_none() && progress.is_answering() {
+        ledger.first_byte = Some(now());
     }
 }
 
@@ -196,7 +212,6 @@ fn streamed(
 ) -> Body {
     Body::new(StreamedBody {
         body,
-        got: 0,
         timers: std::mem::take(timers),
         gap_limit: request.body_gap_timeout(),
         gap: None,
@@ -209,7 +224,6 @@ fn streamed(
 /// The body of a response, with the limits of its request.
 struct StreamedBody {
     body: H2Body,
-    got: u64,
     timers: Timers,
     gap_limit: Option<Duration>,
     /// When the next bytes are due; set while they are waited for.
@@ -237,7 +251,7 @@ impl StreamedBody {
             } else {
                 "the body did not end"
             };
-            due.error(what, Phase::Body).with_facts(format!("after {} bytes", self.got))
+            due.error(what, Phase::Body).with_facts(format!("after {}", self.body.so_far()))
         })
     }
 
@@ -256,9 +270,6 @@ impl HttpBody for StreamedBody {
             Poll::Pending => this.poll_due(cx).map(|error| Some(Err(this.named(error)))),
             Poll::Ready(frame) => {
                 this.gap = None;
-                if let Some(Ok(frame)) = &frame {
-                    this.got += frame.data_ref().map_or(0, |data| data.len() as u64);
-                }
                 if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
                     this.note_end();
                 }

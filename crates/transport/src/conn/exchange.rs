@@ -159,13 +159,15 @@ impl<'a, 'r> Exchange<'a, 'r> {
         let (Some(upload), Half::Whole(stream)) = (&mut self.upload, &mut conn.io) else { return Ok(()) };
         match upload.poll_send(stream, &mut conn.sent, cx) {
             Poll::Pending => {
-                if upload.is_held() && self.expect.is_none() && upload.is_head_sent(conn.sent) {
+                let waits = upload.is_held() && self.expect.is_none() && upload.is_head_sent(conn.sent);
+                let told = self.told;
+                self.tell_head(conn);
+                if waits {
                     self.expect = Deadline::new(self.request.expect_continue_timeout(), "expect_continue_timeout");
-                    if let Some(events) = self.request.events() {
+                    if !told && let Some(events) = self.request.events() {
                         events.wait_100_continue(conn.id);
                     }
                 }
-                self.tell_head(conn);
             }
             Poll::Ready(Ok(())) => {
                 conn.out = upload.take_out();
@@ -308,11 +310,13 @@ impl<'a, 'r> Exchange<'a, 'r> {
         if let Some(cut) = cause.as_ref().and_then(Cut::of) {
             return Error::new(ErrorKind::Canceled, cut.to_string()).with_phase(phase);
         }
-        let message = match (conn.received, &cause, &self.broken) {
-            (0, None, None) => "the server closed the connection without an answer",
+        // The end, said or unsaid.
+        let ended = cause.as_ref().is_none_or(|cause| cause.kind() == io::ErrorKind::UnexpectedEof);
+        let message = match (conn.received, ended, &self.broken) {
+            (0, true, None) => "the server closed the connection without an answer",
             (0, ..) => "the connection broke before an answer came",
-            (_, None, _) => "the server closed the connection in the middle of the response's head",
-            (_, Some(_), _) => "the connection broke in the middle of the response's head",
+            (_, true, _) => "the server closed the connection in the middle of the response's head",
+            (_, false, _) => "the connection broke in the middle of the response's head",
         };
         let error = Error::new(ErrorKind::ConnectionLost, message).with_phase(phase);
         // The first sign of trouble says more than what followed from it.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use roundtrip_types::{Error, Phase, Result};
+use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::task::JoinHandle;
 
 use super::Slot;
@@ -22,7 +22,9 @@ pub(crate) struct H2Body {
     upload: Option<JoinHandle<()>>,
     bytes_in: u64,
     id: u32,
-    left: Option<u64>,
+    /// What the head says, and what has been handed out.
+    length: Option<u64>,
+    got: u64,
     data_ended: bool,
 }
 
@@ -35,7 +37,19 @@ impl H2Body {
         id: u32,
         length: Option<u64>,
     ) -> Self {
-        H2Body { stream, slot, upload, bytes_in, id, left: length, data_ended: false }
+        H2Body { stream, slot, upload, bytes_in, id, length, got: 0, data_ended: false }
+    }
+
+    /// How far it has come, in words.
+    pub(crate) fn so_far(&self) -> String {
+        match self.length {
+            Some(length) => format!("{} of {length} bytes", self.got),
+            None => format!("{} bytes, and more were to come", self.got),
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        self.length.map(|length| length.saturating_sub(self.got))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
@@ -47,7 +61,7 @@ impl H2Body {
                 Some(Ok(data)) => {
                     // Fails for a stream that is over, which then gives nothing more to release.
                     let _ = self.stream.flow_control().release_capacity(data.len());
-                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    self.got += data.len() as u64;
                     if self.stream.is_end_stream() {
                         self.slot = None;
                     }
@@ -68,13 +82,34 @@ impl H2Body {
 
     fn failed(&mut self, error: &h2::Error) -> Option<Result<Frame<Bytes>>> {
         let slot = self.slot.take()?;
-        let complete = self.left.is_none_or(|left| left == 0);
+        let complete = self.left().is_none_or(|left| left == 0);
         if error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR) && complete {
             // The response is complete, and the rest of the request not wanted (RFC 9113, section 8.1).
             return None;
         }
-        let (ours, _) = explained(&slot.link, error, Some(self.id));
+        let ours = if error.is_reset() && !error.is_remote() {
+            self.malformed()
+        } else {
+            let (ours, _) = explained(&slot.link, error, Some(self.id));
+            Error::new(ours.kind(), format!("{ours}, in the middle of the body, after {}", self.so_far()))
+        };
         Some(Err(with_facts(&slot.link, self.id, ours.with_phase(Phase::Body).with_sent(true))))
+    }
+}
+
+impl H2Body {
+    /// h2's own verdict on the body. It has heard the end of the body, or too much of it.
+    fn malformed(&self) -> Error {
+        let message = match self.length {
+            Some(length) if self.got < length => {
+                format!(
+                    "the body has not the {length} bytes of its Content-Length: it ended, or went beyond, after {} bytes",
+                    self.got
+                )
+            }
+            _ => format!("the response is malformed behind {} bytes of its body", self.got),
+        };
+        Error::new(ErrorKind::Protocol, message)
     }
 }
 
@@ -91,7 +126,7 @@ impl HttpBody for H2Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

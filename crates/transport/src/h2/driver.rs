@@ -1,6 +1,7 @@
 //! The one task of a connection: frames, PINGs and windows.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::Connection;
-use h2::{Ping, PingPong};
+use h2::{Ping, PingPong, Reason};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Http2Config;
+use super::error::name;
 use super::guard::Guarded;
 use super::link::Link;
 
@@ -70,8 +72,18 @@ fn why_over(link: &Link, over: Result<(), h2::Error>) -> Arc<str> {
     match (over, link.meter.going_away()) {
         (Ok(()), None) => "it was closed".into(),
         (Ok(()), Some(_)) => "the server went away".into(),
+        (Err(error), Some((_, why))) if error.is_go_away() && error.is_remote() => {
+            format!("the server went away ({})", name(Reason::from(why))).into()
+        }
+        (Err(error), _) if is_end(&error) => "the server closed it".into(),
         (Err(error), _) => error.to_string().into(),
     }
+}
+
+/// Whether an error is but the end of the bytes, in the middle of exchanges or without TLS's goodbye.
+fn is_end(error: &h2::Error) -> bool {
+    let end = [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe];
+    error.get_io().is_some_and(|error| end.contains(&error.kind()))
 }
 
 /// Signs of life, and what a round trip carries.

@@ -12,7 +12,7 @@ pub(crate) struct Failed {
     pub(crate) repeat: Repeat,
     /// The request's body, if nothing of it was read.
     pub(crate) body: Option<Body>,
-    /// Whether the peer has sent nothing at all since the exchange began.
+    /// Whether the peer has sent nothing of any response since the exchange began, nor a word about it.
     pub(crate) silent: bool,
 }
 
@@ -71,12 +71,15 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
         };
     }
     if let (true, Some(code)) = (error.is_reset(), code) {
-        // h2's own verdict on this stream, which does not tell the two apart.
+        // h2's own verdict on this stream, which does not tell a large head from a malformed one.
         let most = link.max_header_list();
-        let code = name(code);
-        let message =
-            format!("the response is malformed, or its header list is beyond the {most} bytes allowed ({code})");
-        return (Error::new(ErrorKind::Protocol, message).with_sent(true), Repeat::No);
+        let largest = link.meter.largest_block.load(std::sync::atomic::Ordering::Relaxed);
+        let (kind, message) = if largest.saturating_mul(BLOCK_RATIO) > most as u64 {
+            (ErrorKind::TooLarge, too_large(most))
+        } else {
+            (ErrorKind::Protocol, format!("the response is malformed ({})", name(code)))
+        };
+        return (Error::new(kind, message).with_sent(true), Repeat::No);
     }
     let (kind, message) = match code {
         Some(code) if error.is_go_away() && error.is_remote() => {
@@ -97,6 +100,15 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
     (Error::new(kind, message).with_sent(true), Repeat::No)
 }
 
+/// How much smaller a header list is on the wire, at most, to be taken for the reason of h2's verdict. It is compressed, and each field
+/// counts 32 bytes more than it has (RFC 9113, section 6.5.2).
+const BLOCK_RATIO: u64 = 4;
+
+/// That a response's head is beyond its limit.
+pub(crate) fn too_large(most: usize) -> String {
+    format!("the response's head is too large: more than the {most} bytes allowed")
+}
+
 /// What h2 says about a peer's fault: the code and, where there are some, its own words.
 fn broken(error: &h2::Error, code: Reason) -> String {
     let line = error.to_string();
@@ -108,7 +120,7 @@ fn broken(error: &h2::Error, code: Reason) -> String {
 }
 
 /// A code as the RFC writes it.
-fn name(code: Reason) -> String {
+pub(super) fn name(code: Reason) -> String {
     let name = match code {
         Reason::NO_ERROR => "NO_ERROR",
         Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR",

@@ -10,16 +10,18 @@ use std::time::Duration;
 use h2::client::ResponseFuture;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
 
 use super::body::H2Body;
-use super::error::{Failed, Repeat, explained};
+use super::error::{Failed, Repeat, explained, too_large};
 use super::link::Link;
 use super::tunnel::H2Tunnel;
 use super::upload::{Upload, UploadError};
 use super::{H2Conn, Slot};
 use crate::config::InterimHook;
+use crate::events::Events;
+use crate::pool::ConnId;
 
 /// A request as it goes out.
 pub(crate) struct Outgoing {
@@ -39,18 +41,78 @@ pub(crate) enum Content {
     Tunnel(H2Tunnel),
 }
 
-/// What is to be known of an exchange while it goes on.
+/// How an exchange is to go, and who is told.
 #[derive(Clone, Copy)]
 pub(crate) struct Watched<'a> {
-    /// Set when the request has been sent in full.
-    pub(crate) sent: &'a AtomicBool,
+    pub(crate) progress: &'a Progress,
     pub(crate) on_interim: Option<&'a InterimHook>,
+    /// Most bytes of all interim responses (1xx) together, if nobody is told of them.
+    pub(crate) interim_limit: usize,
     pub(crate) window_timeout: Option<Duration>,
+    pub(crate) events: Option<(&'a dyn Events, ConnId)>,
 }
 
-/// Most interim responses (1xx) before the final one, and most bytes of their fields.
-const INTERIM_MOST: usize = 1000;
-const INTERIM_BYTES: usize = 1 << 20;
+/// How far an exchange has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// The request has been sent in full.
+    sent: AtomicBool,
+    /// Its head has been sent, and its body waits for the server's word.
+    held: AtomicBool,
+    /// Something of an answer has come.
+    answering: AtomicBool,
+}
+
+impl Progress {
+    /// Of a request whose body waits for the server's word, if `held`.
+    pub(crate) fn new(held: bool) -> Self {
+        Progress { held: AtomicBool::new(held), ..Progress::default() }
+    }
+
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// The body waits no longer. Whoever calls this polls the exchange again.
+    pub(crate) fn release(&self) {
+        self.held.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+}
+
+impl Watched<'_> {
+    fn wrote_headers(&self) {
+        let Some((events, id)) = self.events else { return };
+        events.wrote_headers(id);
+        if self.progress.is_held() {
+            events.wait_100_continue(id);
+        }
+    }
+
+    fn wrote_request(&self, result: Result<(), &str>) {
+        if result.is_ok() && self.progress.sent.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Some((events, id)) = self.events {
+            events.wrote_request(id, result);
+        }
+    }
+
+    fn answering(&self) {
+        if !self.progress.answering.swap(true, Ordering::Relaxed)
+            && let Some((events, id)) = self.events
+        {
+            events.got_first_response_byte(id);
+        }
+    }
+}
 
 impl Outgoing {
     /// Makes a request fit for HTTP/2: `host` as its authority, no fields that are about an HTTP/1 connection (RFC 9113, section
@@ -72,7 +134,7 @@ impl Outgoing {
             None => Authority::try_from(host),
         };
         let authority = authority.map_err(|_| invalid("the Host field is no host with a port"))?;
-        let path = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+        let path = path(request.uri()).map_err(|_| invalid("the URL cannot be sent over HTTP/2"))?;
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         let mut head = Request::new(());
         *head.method_mut() = request.method().clone();
@@ -93,6 +155,15 @@ impl Outgoing {
         self.head.extensions_mut().insert(h2::ext::Protocol::from(protocol));
         self.is_extended = true;
         self
+    }
+}
+
+/// Path and query as `:path` has them, which begins with a slash, even where the URL has but a query.
+fn path(uri: &Uri) -> Result<PathAndQuery, http::uri::InvalidUri> {
+    match uri.path_and_query() {
+        None => Ok(PathAndQuery::from_static("/")),
+        Some(path) if path.as_str().starts_with('?') => format!("/{}", path.as_str()).parse(),
+        Some(path) => Ok(path.clone()),
     }
 }
 
@@ -125,8 +196,9 @@ fn fields(headers: &HeaderMap) -> HeaderMap {
 /// An exchange in progress. Dropped before its end, it was given up, and the peer may be gone.
 struct Running {
     slot: Option<Slot>,
-    /// What had come in when it began.
+    /// What had come in when it began, and what of answers.
     bytes_in: u64,
+    answers: u64,
 }
 
 impl Drop for Running {
@@ -158,7 +230,11 @@ impl H2Conn {
     ) -> Result<Response<Content>, Failed> {
         let Outgoing { head, body, length, is_extended } = request;
         let link = Arc::clone(&slot.link);
-        let mut running = Running { bytes_in: link.meter.bytes_in.load(Ordering::Relaxed), slot: Some(slot) };
+        let mut running = Running {
+            slot: Some(slot),
+            bytes_in: link.meter.bytes_in.load(Ordering::Relaxed),
+            answers: link.meter.answers.load(Ordering::Relaxed),
+        };
         let unsent = |body: Body, error: &h2::Error| {
             let (error, repeat) = explained(&link, error, None);
             Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
@@ -197,22 +273,30 @@ impl H2Conn {
             (false, true) => (None, None),
             (false, false) => (Some(Upload::new(body, stream, length, watched.window_timeout)), None),
         };
+        watched.wrote_headers();
         let mut interim = Interim::default();
         let outcome = poll_fn(|cx| {
-            if let Some(sending) = &mut upload {
-                match sending.poll_send(cx) {
-                    Poll::Ready(Ok(())) => upload = None,
+            // First, since it may release the body.
+            if let Err(error) = interim.skip(&mut response, &watched, cx) {
+                return Poll::Ready(Err(Ended::Ours(Box::new(error))));
+            }
+            match &mut upload {
+                None => watched.wrote_request(Ok(())),
+                Some(_) if watched.progress.is_held() => {}
+                Some(sending) => match sending.poll_send(cx) {
+                    Poll::Ready(Ok(())) => {
+                        upload = None;
+                        watched.wrote_request(Ok(()));
+                    }
                     Poll::Ready(Err(UploadError::Body(error))) => return Poll::Ready(Err(Ended::Ours(error))),
                     // What the response says is worth more.
-                    Poll::Ready(Err(UploadError::Stream)) => upload = None,
+                    Poll::Ready(Err(UploadError::Stream)) => {
+                        upload = None;
+                        watched.progress.sent.store(true, Ordering::Relaxed);
+                        watched.wrote_request(Err("the server took no more of it"));
+                    }
                     Poll::Pending => {}
-                }
-            }
-            if upload.is_none() {
-                watched.sent.store(true, Ordering::Relaxed);
-            }
-            if let Err(error) = interim.skip(&mut response, watched.on_interim, cx) {
-                return Poll::Ready(Err(Ended::Ours(Box::new(error))));
+                },
             }
             let answered = std::pin::Pin::new(&mut response).poll(cx);
             answered.map_err(Ended::Stream)
@@ -220,12 +304,18 @@ impl H2Conn {
         .await;
         match outcome {
             Ok(response) => {
+                watched.answering();
                 if let Some(mut stream) = tunnel.take() {
                     if response.status().is_success() {
                         return Ok(switched(response, running, stream));
                     }
                     // Refused; it has an answer like any other. Fails for a stream that has ended.
                     let _ = stream.send_data(bytes::Bytes::new(), true);
+                }
+                if watched.progress.is_held() {
+                    // The answer came instead of `100 Continue`: nobody wants the body. The stream is reset when the response has
+                    // ended, for the body must not look complete.
+                    upload = None;
                 }
                 Ok(answered(response, running, upload, id))
             }
@@ -235,8 +325,9 @@ impl H2Conn {
             }
             Err(Ended::Stream(error)) => {
                 running.slot = None;
+                // A code is a word about this request, or about the connection.
+                let silent = error.reason().is_none() && link.meter.answers.load(Ordering::Relaxed) == running.answers;
                 let (error, repeat) = explained(&link, &error, Some(id));
-                let silent = link.meter.bytes_in.load(Ordering::Relaxed) == running.bytes_in;
                 Err(Failed { error: error.with_phase(Phase::Wait), repeat, body: None, silent })
             }
         }
@@ -251,28 +342,33 @@ enum Ended {
 /// The interim responses so far.
 #[derive(Default)]
 struct Interim {
-    count: usize,
     bytes: usize,
 }
 
 impl Interim {
-    /// Skips those that have come, up to a limit.
+    /// Tells those that have come to whoever asked, and else skips them. Their bytes are bounded together then, as over HTTP/1; how
+    /// many there may be is bounded in any case, by the [guard](super::guard).
     fn skip(
         &mut self,
         response: &mut ResponseFuture,
-        hook: Option<&InterimHook>,
+        watched: &Watched<'_>,
         cx: &mut std::task::Context<'_>,
     ) -> Result<()> {
         while let Poll::Ready(Some(Ok(interim))) = response.poll_informational(cx) {
-            self.count += 1;
-            if let Some(hook) = hook {
-                hook.call(interim.status(), interim.headers());
+            watched.answering();
+            if interim.status() == StatusCode::CONTINUE {
+                watched.progress.release();
             }
-            self.bytes +=
-                interim.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-            if self.count > INTERIM_MOST || self.bytes > INTERIM_BYTES {
-                let message =
-                    format!("the server sends interim responses without end ({}, of {} bytes)", self.count, self.bytes);
+            if let Some((events, id)) = watched.events {
+                events.got_1xx_response(id, interim.status(), interim.headers());
+            }
+            if let Some(hook) = watched.on_interim {
+                hook.call(interim.status(), interim.headers());
+                continue;
+            }
+            self.bytes = self.bytes.saturating_add(list_bytes(interim.headers()));
+            if self.bytes > watched.interim_limit {
+                let message = too_large(watched.interim_limit);
                 return Err(Error::new(ErrorKind::TooLarge, message).with_phase(Phase::Wait).with_sent(true));
             }
         }
@@ -288,6 +384,12 @@ fn switched(
 ) -> Response<Content> {
     let slot = running.slot.take().map(Arc::new);
     response.map(|recv| slot.map_or(Content::Nothing, |slot| Content::Tunnel(H2Tunnel::new(recv, send, slot))))
+}
+
+/// How large a head is, as HTTP/2 counts (RFC 9113, section 6.5.2); its status counts as a field.
+pub(crate) fn list_bytes(headers: &HeaderMap) -> usize {
+    const STATUS: usize = ":status".len() + 3 + 32;
+    STATUS + headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum::<usize>()
 }
 
 fn answered(

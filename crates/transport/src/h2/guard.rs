@@ -43,6 +43,8 @@ struct Frames {
     since: Option<Instant>,
     sent_then: u64,
     header_frames: u64,
+    /// Bytes of the header block that came last, as they are on the wire.
+    block: u64,
 }
 
 const HEAD: usize = 9;
@@ -64,6 +66,7 @@ mod kind {
     pub(super) const HEADERS: u8 = 1;
     pub(super) const SETTINGS: u8 = 4;
     pub(super) const GOAWAY: u8 = 7;
+    pub(super) const CONTINUATION: u8 = 9;
 }
 
 impl Guarded {
@@ -86,6 +89,7 @@ impl Frames {
             since: None,
             sent_then: 0,
             header_frames: 0,
+            block: 0,
         }
     }
 
@@ -148,10 +152,13 @@ impl Frames {
         }
         match kind {
             kind::DATA if length > 0 => {
+                meter.answers.fetch_add(1, Ordering::Relaxed);
                 meter.data_in.fetch_add(length as u64, Ordering::Relaxed);
                 self.idle = 0;
             }
             kind::HEADERS => {
+                meter.answers.fetch_add(1, Ordering::Relaxed);
+                self.count_block(0, meter);
                 self.header_frames += 1;
                 if self.header_frames > HEADERS_MORE + HEADERS_PER_STREAM * meter.opened.load(Ordering::Relaxed) {
                     return Err(format!(
@@ -159,6 +166,10 @@ impl Frames {
                         self.header_frames
                     ));
                 }
+            }
+            kind::CONTINUATION => {
+                self.count_block(self.block, meter);
+                self.count_idle(kind, meter)?;
             }
             _ => self.count_idle(kind, meter)?,
         }
@@ -187,6 +198,12 @@ impl Frames {
         }
     }
 
+    /// A piece of a header block has begun, behind `before` bytes of the same.
+    fn count_block(&mut self, before: u64, meter: &Meter) {
+        self.block = before + self.left as u64;
+        meter.largest_block.fetch_max(self.block, Ordering::Relaxed);
+    }
+
     fn count_idle(&mut self, kind: u8, meter: &Meter) -> Result<(), String> {
         self.idle += 1;
         if self.idle <= IDLE_MOST {
@@ -210,7 +227,7 @@ impl Frames {
             kind::SETTINGS => "SETTINGS",
             6 => "PING",
             8 => "WINDOW_UPDATE",
-            9 => "CONTINUATION",
+            kind::CONTINUATION => "CONTINUATION",
             _ => "useless",
         };
         Err(format!("the server floods this connection with {most_recent} frames ({} in {SPAN:?})", self.idle))

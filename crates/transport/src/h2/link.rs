@@ -79,6 +79,10 @@ pub(super) struct Meter {
     pub(super) bytes_in: AtomicU64,
     /// Payload of DATA frames.
     pub(super) data_in: AtomicU64,
+    /// Frames that are part of a response: HEADERS, and DATA that has some.
+    pub(super) answers: AtomicU64,
+    /// The longest header block, as it was on the wire.
+    pub(super) largest_block: AtomicU64,
     pub(super) bytes_out: AtomicU64,
     /// Streams that were opened.
     pub(super) opened: AtomicU64,

@@ -27,8 +27,8 @@ use roundtrip_types::Result;
 
 pub(crate) use self::body::H2Body;
 pub use self::config::Http2Config;
-pub(crate) use self::error::{Failed, Repeat};
-pub(crate) use self::exchange::{Content, Outgoing, Watched};
+pub(crate) use self::error::{Failed, Repeat, too_large};
+pub(crate) use self::exchange::{Content, Outgoing, Progress, Watched, list_bytes};
 use self::guard::Guarded;
 use self::link::Link;
 pub(crate) use self::link::{H2Event, Hook, NoRoom};

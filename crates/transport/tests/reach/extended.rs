@@ -8,6 +8,7 @@ use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::StatusCode;
 use roundtrip_transport::{ExtendedConnect, Protocols, RequestOptions, Retry, Upgraded};
+use roundtrip_types::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::http2::{hello, server, until, url};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{StatusCode, Version};
-use roundtrip_transport::{Http2Config, Protocols, Timings};
+use roundtrip_transport::{Http2Config, Protocols};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
@@ -98,29 +98,6 @@ pub(crate) async fn until(mut is: impl FnMut() -> bool) {
     while !is() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-#[tokio::test]
-async fn requests_share_a_connection_that_lies_idle_in_between() {
-    let authority = Authority::new();
-    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), hello).await;
-    let transport = Transport::with_config(TransportConfig { timings: true, ..authority.config() });
-    for at in 0..3 {
-        let response = transport.round_trip(get(url(&peer))).await.unwrap();
-        assert_eq!((response.version(), response.status()), (Version::HTTP_2, StatusCode::OK));
-        let timings = response.extensions().get::<Timings>().unwrap().clone();
-        assert_eq!((timings.reused(), timings.tls().is_some()), (at > 0, at == 0));
-        assert_eq!((transport.stats().in_use, transport.stats().idle), (1, 0));
-        assert_eq!(response.text().await.unwrap(), "hello");
-        assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 1), "at the end of the body");
-        assert!(timings.body().is_some());
-    }
-    let stats = transport.stats();
-    assert_eq!((peer.accepted(), stats.created, stats.reused), (1, 1, 2));
-    transport.close_idle_connections();
-    assert_eq!(transport.stats().open(), 0);
-    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
-    assert_eq!(peer.accepted(), 2);
 }
 
 #[tokio::test]
@@ -291,45 +268,6 @@ async fn given_up_requests_free_their_streams() {
 }
 
 #[tokio::test]
-async fn time_limits_hold_over_http2_and_leave_the_connection_alone() {
-    let authority = Authority::new();
-    let serve = |request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>| async move {
-        match request.uri().path() {
-            "/head" => std::future::pending().await,
-            "/body" => {
-                let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                body.send_data("hel".into(), false).unwrap();
-                std::future::pending().await
-            }
-            _ => hello(request, respond).await,
-        }
-    };
-    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), serve).await;
-    let config = TransportConfig {
-        response_header_timeout: Some(Duration::from_millis(50)),
-        body_gap_timeout: Some(Duration::from_millis(50)),
-        ..authority.config()
-    };
-    let transport = Transport::with_config(config);
-    let error = transport.round_trip(get(url(&peer) + "head")).await.unwrap_err();
-    assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::Timeout, Some(Phase::Wait), true));
-    let line = error.to_string();
-    let want =
-        format!("GET {}head: the server did not answer within 50ms (response_header_timeout) (new HTTP/2 ", url(&peer));
-    assert!(line.starts_with(&want), "{line}");
-    let mut body = transport.round_trip(get(url(&peer) + "body")).await.unwrap().into_body();
-    assert_eq!(body.chunk().await.unwrap().unwrap(), "hel");
-    let error = body.chunk().await.unwrap().unwrap_err();
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Body)));
-    assert!(error.to_string().contains("body_gap_timeout) (after 3 bytes)"), "{error}");
-    drop(body);
-    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
-    // One that is given up in silence makes the connection suspect until a PING is answered; another may be opened meanwhile.
-    assert!(peer.accepted() <= 2, "{}", peer.accepted());
-    assert_eq!(transport.stats().closed.total(), 0);
-}
-
-#[tokio::test]
 async fn plain_text_is_spoken_with_prior_knowledge_only() {
     let peer = server(None, Builder::new(), hello).await;
     let config = TransportConfig { protocols: Protocols::Http2, ..TransportConfig::default() };
@@ -385,88 +323,6 @@ async fn upgrades_go_over_http1() {
     req.headers_mut().insert("connection", "upgrade".parse().unwrap());
     let response = Transport::with_config(authority.config()).round_trip(req).await.unwrap();
     assert_eq!((response.status(), peer.heads()), (StatusCode::SWITCHING_PROTOCOLS, vec!["http/1.1".to_owned()]));
-}
-
-#[tokio::test]
-async fn a_transport_that_is_shut_down_lets_streams_finish_and_then_cuts_them() {
-    let authority = Authority::new();
-    let gate = Arc::new(Semaphore::new(0));
-    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), gated(&gate)).await;
-    let transport = Transport::with_config(authority.config());
-    let running = burst(&transport, &url(&peer), 5);
-    until(|| transport.stats().reused == 4).await;
-    let (report, ()) = tokio::join!(transport.shutdown(Duration::from_secs(60)), async {
-        let error = transport.round_trip(get(url(&peer))).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Canceled);
-        gate.add_permits(5);
-    });
-    assert_eq!((report.finished, report.cut), (1, 0));
-    all_hello(running).await;
-
-    let transport = Transport::with_config(authority.config());
-    let running = burst(&transport, &url(&peer), 1);
-    until(|| transport.stats().in_use == 1 && transport.stats().waiting == 0).await;
-    let report = transport.shutdown(Duration::from_millis(20)).await;
-    assert_eq!((report.finished, report.cut), (0, 1));
-    for request in running {
-        let error = request.await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Canceled);
-        assert!(error.to_string().contains("the connection ended: the transport was shut down"), "{error}");
-    }
-}
-
-#[tokio::test]
-async fn heads_beyond_the_limits_of_a_request_are_refused() {
-    let authority = Authority::new();
-    let serve = |_, mut respond: SendResponse<Bytes>| async move {
-        let mut response = http::Response::builder();
-        for at in 0..20 {
-            response = response.header(format!("x-{at}"), "v".repeat(100));
-        }
-        respond.send_response(response.body(()).unwrap(), true).unwrap();
-    };
-    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), serve).await;
-    let transport = Transport::with_config(authority.config());
-    for (fields, bytes, what) in [
-        (Some(10), None, "the response's head has 20 fields, more than the 10 allowed"),
-        (None, Some(1000), "the response's head is too large: more than the 1000 bytes allowed"),
-    ] {
-        let mut req = get(url(&peer));
-        req.extensions_mut().insert(roundtrip_transport::RequestOptions {
-            max_response_header_fields: fields,
-            max_response_header_bytes: bytes,
-            ..Default::default()
-        });
-        let error = transport.round_trip(req).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge);
-        assert!(error.to_string().contains(what), "{error}");
-    }
-    assert_eq!(transport.round_trip(get(url(&peer))).await.unwrap().headers().len(), 20);
-    assert_eq!(peer.accepted(), 1);
-}
-
-#[tokio::test]
-async fn a_connection_for_one_request_is_closed_after_it() {
-    use roundtrip_transport::{CloseReason, RequestOptions, Reuse};
-
-    let authority = Authority::new();
-    let peer = server(Some(authority.server("h.test", &["h2"])), Builder::new(), hello).await;
-    let transport = Transport::with_config(authority.config());
-    assert_eq!(text(&transport, get(url(&peer))).await, "hello");
-    for (reuse, open, accepted) in [(Reuse::Never, 1, 2), (Reuse::Fresh, 2, 3)] {
-        let mut req = get(url(&peer));
-        req.extensions_mut().insert(RequestOptions { reuse, ..RequestOptions::default() });
-        assert_eq!(text(&transport, req).await, "hello");
-        until(|| transport.stats().open() == open && transport.stats().in_use == 0).await;
-        assert_eq!(peer.accepted(), accepted);
-    }
-    assert_eq!(transport.stats().closed.by(CloseReason::NotPersistent), 1);
-    let alone = Transport::with_config(TransportConfig { disable_keep_alives: true, ..authority.config() });
-    for _ in 0..2 {
-        assert_eq!(text(&alone, get(url(&peer))).await, "hello");
-    }
-    until(|| alone.stats().open() == 0).await;
-    assert_eq!(alone.stats().created, 2);
 }
 
 #[tokio::test]

@@ -1,9 +1,8 @@
-//! Reaching every kind of server with the transport as its users have it: TLS, proxies, Unix sockets, content codings.
+//! Reaching every kind of server with the transport as its users have it: TLS, proxies, Unix sockets.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 #![cfg(feature = "tls")]
 
-mod coding;
 mod extended;
 mod held;
 mod http2;
@@ -14,7 +13,7 @@ mod secure;
 
 use http::Method;
 use roundtrip_transport::{RoundTripper, Transport, TransportConfig};
-use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request, Response};
+use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request};
 
 fn get(url: impl AsRef<str>) -> Request {
     http::Request::get(url.as_ref()).body(Body::empty()).unwrap()

@@ -10,52 +10,11 @@ use roundtrip_transport::{
     ConnectConfig, Connection, Dial, DialFuture, Dialer, RoundTripper, Target, Transport, TransportConfig,
 };
 use roundtrip_types::{Body, ErrorKind, MessageExt, Phase, Response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
 use crate::peer::{HELLO, Peer, fetch, look_at_sockets, read_request, until};
-
-#[tokio::test]
-async fn requests_in_sequence_use_one_connection() {
-    let peer = Peer::answering(HELLO).await;
-    let transport = Transport::new();
-    for _ in 0..5 {
-        assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
-    }
-    assert_eq!(peer.accepted(), 1);
-    let stats = transport.stats();
-    assert_eq!((stats.created, stats.reused, stats.idle, stats.in_use), (1, 4, 1, 0));
-}
-
-#[tokio::test]
-async fn a_body_read_in_another_task_gives_the_connection_back_all_the_same() {
-    let peer = Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
-    let transport = Transport::new();
-    for _ in 0..5 {
-        let response = transport.round_trip(peer.get("/")).await.unwrap();
-        assert_eq!(tokio::spawn(response.text()).await.unwrap().unwrap(), "hello");
-    }
-    assert_eq!(peer.accepted(), 1);
-}
-
-#[tokio::test]
-async fn a_response_without_a_body_has_given_its_connection_back() {
-    for (method, response) in [
-        (Method::GET, "HTTP/1.1 204 No Content\r\n\r\n"),
-        (Method::GET, "HTTP/1.1 304 Not Modified\r\ncontent-length: 99\r\n\r\n"),
-        (Method::HEAD, "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"),
-        (Method::POST, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
-    ] {
-        let peer = Peer::answering(response).await;
-        let transport = Transport::new();
-        let first = transport.round_trip(peer.request(method.clone(), "/", Body::empty())).await.unwrap();
-        assert!(first.body().is_empty(), "{method} {response:?}");
-        assert_eq!(transport.stats().idle, 1);
-        let _second = transport.round_trip(peer.request(method, "/", Body::empty())).await.unwrap();
-        assert_eq!(peer.accepted(), 1, "the first response is still held");
-    }
-}
 
 #[tokio::test]
 async fn a_body_that_came_whole_with_its_head_has_freed_its_connection() {
@@ -66,60 +25,6 @@ async fn a_body_that_came_whole_with_its_head_has_freed_its_connection() {
     assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
     assert_eq!(first.text().await.unwrap(), "hello");
     assert_eq!(peer.accepted(), 1);
-}
-
-#[tokio::test]
-async fn requests_at_the_same_time_have_a_connection_each() {
-    let peer = Peer::start(|_, mut stream| async move {
-        while let Some(_request) = read_request(&mut stream).await {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel").await.unwrap();
-            // The rest comes with the next word of the client, which is its hanging up.
-        }
-    })
-    .await;
-    let transport = Transport::new();
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        held.push(transport.round_trip(peer.get("/")).await.unwrap());
-    }
-    assert_eq!((peer.accepted(), transport.stats().in_use), (3, 3));
-    drop(held);
-    peer.wait_ended(3).await;
-    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0), "half-read bodies close their connections");
-}
-
-#[tokio::test]
-async fn a_body_dropped_with_its_rest_in_the_buffer_leaves_a_usable_connection() {
-    let peer =
-        Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n").await;
-    let transport = Transport::new();
-    for _ in 0..3 {
-        let mut response = transport.round_trip(peer.get("/")).await.unwrap();
-        assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "ab");
-    }
-    assert_eq!(peer.accepted(), 1);
-}
-
-#[tokio::test]
-async fn without_keep_alives_each_request_opens_and_closes() {
-    let (seen_in, mut seen) = mpsc::unbounded_channel();
-    let peer = Peer::start(move |_, mut stream| {
-        let seen = seen_in.clone();
-        async move {
-            while let Some(request) = read_request(&mut stream).await {
-                seen.send(request).unwrap();
-                stream.write_all(HELLO.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    let transport = Transport::with_config(TransportConfig { disable_keep_alives: true, ..TransportConfig::default() });
-    for n in 1..=3 {
-        assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
-        assert!(seen.recv().await.unwrap().contains("\r\nconnection: close\r\n"));
-        peer.wait_ended(n).await;
-    }
-    assert_eq!((peer.accepted(), transport.stats().idle, transport.stats().in_use), (3, 0, 0));
 }
 
 #[tokio::test]
@@ -183,80 +88,6 @@ async fn bytes_on_an_idle_connection_never_reach_the_next_request() {
     look_at_sockets().await;
     assert_eq!(fetch(&transport, peer.get("/2")).await.unwrap(), "hello");
     assert_eq!(peer.accepted(), 2);
-}
-
-#[tokio::test]
-async fn a_connection_that_the_server_closed_while_idle_is_not_used() {
-    let peer = Peer::hanging_up_after(HELLO).await;
-    let transport = Transport::new();
-    for n in 1..=3 {
-        // POST with a streamed body could not be repeated.
-        let (mut sender, body) = Body::channel(1);
-        sender.try_send("x").unwrap();
-        sender.finish();
-        assert_eq!(fetch(&transport, peer.request(Method::POST, "/", body)).await.unwrap(), "hello");
-        peer.wait_ended(n).await;
-        look_at_sockets().await;
-    }
-    assert_eq!(peer.accepted(), 3);
-}
-
-/// Answers the first request of a connection and hangs up, unanswered, on the second.
-async fn closing_at_reuse() -> Peer {
-    Peer::start(|_, mut stream| async move {
-        read_request(&mut stream).await;
-        stream.write_all(HELLO.as_bytes()).await.unwrap();
-        read_request(&mut stream).await;
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_request_lost_to_a_closing_idle_connection_is_repeated_once_if_that_is_safe() {
-    let cases = [
-        ("GET", None, true),
-        ("HEAD", None, true),
-        ("DELETE", None, false),
-        ("POST", None, false),
-        ("POST", Some("idempotency-key"), true),
-        ("PUT", Some("x-idempotency-key"), true),
-    ];
-    for (method, key, repeated) in cases {
-        let peer = closing_at_reuse().await;
-        let transport = Transport::new();
-        fetch(&transport, peer.get("/")).await.unwrap();
-        let mut req =
-            peer.request(method.parse().unwrap(), "/", Body::from(if method == "POST" { "body" } else { "" }));
-        if let Some(key) = key {
-            req.headers_mut().insert(key, "1".parse().unwrap());
-        }
-        let result = transport.round_trip(req).await;
-        assert_eq!(result.is_ok(), repeated, "{method} {key:?}");
-        assert_eq!(peer.accepted(), if repeated { 2 } else { 1 });
-        if let Err(error) = result {
-            assert_eq!(
-                (error.kind(), error.phase(), error.was_sent()),
-                (ErrorKind::ConnectionLost, Some(Phase::Wait), true)
-            );
-            let line = error.to_string();
-            assert!(line.contains("closed the connection without an answer (connection 1 to 127.0.0.1:"), "{line}");
-            assert!(line.contains("reused after ") && line.contains(" 0 B received)"), "{line}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_failure_on_a_new_connection_is_never_repeated() {
-    let peer = Peer::hanging_up_after("").await;
-    let transport = Transport::new();
-    let error = fetch(&transport, peer.get("/x")).await.unwrap_err();
-    assert_eq!(peer.accepted(), 1);
-    assert_eq!((error.kind(), error.phase(), error.was_sent()), (ErrorKind::ConnectionLost, Some(Phase::Wait), true));
-    let line = error.to_string();
-    let want =
-        format!("GET http://{}/x: the server closed the connection without an answer (new connection 1 to ", peer.addr);
-    assert!(line.starts_with(&want), "{line}");
-    assert_eq!(transport.stats().in_use, 0);
 }
 
 #[tokio::test]
@@ -348,25 +179,6 @@ async fn connecting_ends_at_its_limit() {
 }
 
 #[tokio::test]
-async fn interim_responses_are_skipped_and_bounded() {
-    let peer = Peer::answering("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
-    let transport = Transport::new();
-    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
-
-    let endless = Peer::start(|_, mut stream| async move {
-        read_request(&mut stream).await;
-        while stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n").await.is_ok() {}
-    })
-    .await;
-    let transport =
-        Transport::with_config(TransportConfig { max_response_header_bytes: 10_000, ..TransportConfig::default() });
-    let error = fetch(&transport, endless.get("/")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(error.to_string().contains("10000 bytes"), "{error}");
-    endless.wait_ended(1).await;
-}
-
-#[tokio::test]
 async fn bodies_end_where_their_framing_says() {
     for (response, want, connections) in [
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "abcde", 1),
@@ -392,19 +204,6 @@ async fn bodies_end_where_their_framing_says() {
         }
         assert_eq!(peer.accepted(), connections, "{response:?}");
     }
-}
-
-#[tokio::test]
-async fn trailers_come_behind_the_data() {
-    let peer =
-        Peer::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 6\r\n\r\n").await;
-    let transport = Transport::new();
-    let mut response = transport.round_trip(peer.get("/")).await.unwrap();
-    assert_eq!(response.body_mut().frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
-    let trailers = response.body_mut().frame().await.unwrap().unwrap().into_trailers().unwrap();
-    assert_eq!(trailers["x-sum"], "6");
-    assert!(response.body_mut().frame().await.is_none());
-    assert_eq!(transport.stats().idle, 1);
 }
 
 #[tokio::test]
@@ -446,107 +245,6 @@ async fn uploads_of_every_shape_arrive_whole() {
 }
 
 #[tokio::test]
-async fn a_body_that_fails_or_is_not_as_long_as_declared_is_the_callers_error() {
-    let peer = Peer::answering(HELLO).await;
-    let transport = Transport::new();
-    let (mut sender, body) = Body::channel(2);
-    sender.try_send("half").unwrap();
-    sender.abort("disk gone");
-    let error = fetch(&transport, peer.request(Method::PUT, "/", body)).await.unwrap_err();
-    assert_eq!((error.kind(), error.phase()), (ErrorKind::Body, Some(Phase::Write)));
-    assert!(error.to_string().ends_with(": disk gone"), "{error}");
-    for (sent, words) in [("abc", "2 bytes too short"), ("abcdefg", "2 bytes too long")] {
-        let (mut sender, body) = Body::channel(2);
-        sender.try_send(sent).unwrap();
-        sender.finish();
-        let mut req = peer.request(Method::PUT, "/", body);
-        req.headers_mut().insert("content-length", "5".parse().unwrap());
-        let error = fetch(&transport, req).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Body);
-        assert!(error.to_string().contains(words), "{error}");
-    }
-    assert_eq!(transport.stats().in_use, 0);
-}
-
-#[tokio::test]
-async fn a_response_before_the_end_of_the_upload_is_delivered() {
-    let peer = Peer::start(|_, mut stream| async move {
-        let mut head = [0; 1000];
-        let _ = stream.read(&mut head).await.unwrap();
-        stream.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
-    })
-    .await;
-    let transport = Transport::new();
-    let body = Body::from(vec![b'x'; 10_000_000]);
-    let response = transport.round_trip(peer.request(Method::PUT, "/", body)).await.unwrap();
-    assert_eq!(response.status(), 413);
-    assert_eq!(response.text().await.unwrap(), "no");
-    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0), "half a request was sent: not reusable");
-}
-
-#[tokio::test]
-async fn a_caller_may_go_on_uploading_after_the_head_has_come() {
-    let peer = Peer::start(|_, mut stream| async move {
-        let mut got = Vec::new();
-        while !got.ends_with(b"\r\n\r\n") {
-            stream.read_buf(&mut got).await.unwrap();
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-        let mut echoed = [0; 4096];
-        loop {
-            let count = stream.read(&mut echoed).await.unwrap();
-            stream.write_all(&echoed[..count]).await.unwrap();
-            if count == 0 || echoed[..count].ends_with(b"0\r\n\r\n") {
-                break;
-            }
-        }
-    })
-    .await;
-    let transport = Transport::new();
-    let (mut sender, body) = Body::channel(1);
-    let response = transport.round_trip(peer.request(Method::POST, "/", body)).await.unwrap();
-    // Nobody polls the response meanwhile: the upload must move all the same.
-    for _ in 0..50 {
-        sender.send("0123456789").await.unwrap();
-    }
-    sender.finish();
-    let echoed = response.text().await.unwrap();
-    assert_eq!(echoed, "a\r\n0123456789\r\n".repeat(50) + "0\r\n\r\n");
-    assert_eq!(transport.stats().in_use, 0);
-}
-
-#[tokio::test]
-async fn a_cancelled_request_closes_its_connection_and_nothing_else() {
-    let asked = Arc::new(Notify::new());
-    let peer = Peer::start({
-        let asked = Arc::clone(&asked);
-        move |n, mut stream| {
-            let asked = Arc::clone(&asked);
-            async move {
-                while read_request(&mut stream).await.is_some() {
-                    if n > 1 {
-                        stream.write_all(HELLO.as_bytes()).await.unwrap();
-                    }
-                    asked.notify_one();
-                }
-            }
-        }
-    })
-    .await;
-    let transport = Transport::new();
-    let hanging = tokio::spawn({
-        let (transport, req) = (transport.clone(), peer.get("/"));
-        async move { transport.round_trip(req).await.map(drop) }
-    });
-    asked.notified().await;
-    assert_eq!(transport.stats().in_use, 1);
-    hanging.abort();
-    peer.wait_ended(1).await;
-    assert_eq!((transport.stats().in_use, transport.stats().idle), (0, 0));
-    assert_eq!(fetch(&transport, peer.get("/")).await.unwrap(), "hello");
-}
-
-#[tokio::test]
 async fn limits_on_idle_connections_close_sockets() {
     let peer = Peer::answering(HELLO).await;
     let other = Peer::answering(HELLO).await;
@@ -572,20 +270,6 @@ async fn limits_on_idle_connections_close_sockets() {
     peer.wait_ended(peer.accepted()).await;
     other.wait_ended(1).await;
     assert_eq!(transport.stats().idle, 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn idle_connections_expire_without_anybody_asking() {
-    let peer = Peer::answering(HELLO).await;
-    let transport = Transport::new();
-    fetch(&transport, peer.get("/")).await.unwrap();
-    let begun = tokio::time::Instant::now();
-    while transport.stats().idle > 0 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-    let waited = begun.elapsed();
-    assert!(waited >= Duration::from_secs(90) && waited < Duration::from_secs(92), "{waited:?}");
-    peer.wait_ended(1).await;
 }
 
 #[tokio::test]

@@ -58,8 +58,13 @@ impl Rig {
 }
 
 async fn send(conn: &H2Conn, slot: Slot, request: Outgoing) -> Result<Response<Body>, Failed> {
-    let sent = std::sync::atomic::AtomicBool::new(false);
-    let watched = Watched { sent: &sent, on_interim: None, window_timeout: Http2Config::default().window_timeout };
+    let watched = Watched {
+        progress: &Progress::default(),
+        on_interim: None,
+        interim_limit: 16 << 10,
+        window_timeout: Http2Config::default().window_timeout,
+        events: None,
+    };
     let response = conn.send(slot, request, watched).await?;
     Ok(response.map(|content| match content {
         Content::Nothing => Body::empty(),

@@ -258,6 +258,6 @@ async fn a_retired_connection_finishes_and_a_closed_one_fails() {
     let error = body.bytes().await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the connection ended: the transport was closed (stream 1 of the HTTP/2 connection to a peer without an address)"
+        "the connection ended: the transport was closed, in the middle of the body, after 0 bytes, and more were to come (stream 1 of the HTTP/2 connection to a peer without an address)"
     );
 }

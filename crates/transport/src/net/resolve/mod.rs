@@ -1,6 +1,8 @@
 //! From names to addresses.
 
 mod cache;
+#[cfg(any(test, feature = "hickory"))]
+mod families;
 #[cfg(feature = "hickory")]
 mod hickory;
 mod system;
@@ -26,6 +28,8 @@ pub use self::system::SystemResolver;
 ///   address keeps its scope.
 /// - An error of kind [`io::ErrorKind::NotFound`], or an empty answer, says that the name has no addresses, which is not asked
 ///   again for a moment. Any other error is a failure to find out, during which an older answer may be used.
+/// - It is given once, so a resolver that learns the addresses of the families one after the other decides itself how long it waits
+///   for the second (RFC 8305, section 3: 50 ms for IPv6 behind IPv4; the transport staggers the connections, not the answers).
 /// - It may be called for many names at once; for one name, the transport calls it once at a time.
 ///
 /// # Cancel safety

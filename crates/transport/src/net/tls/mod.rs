@@ -9,6 +9,8 @@ mod keys;
 #[cfg(feature = "tls")]
 mod rustls;
 #[cfg(feature = "tls")]
+mod secured;
+#[cfg(feature = "tls")]
 mod sniff;
 #[cfg(feature = "tls")]
 mod verify;

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::config::{TlsConfig, TlsVersion};
+use super::secured::Secured;
 use super::sniff::Sniffed;
 use super::verify::{SelfSigned, Verifier};
 use super::{Alpn, HandshakeRequest, TlsError, TlsProblem};
@@ -86,7 +87,7 @@ impl Client {
         match connector.connect(name, Sniffed::new(stream)).into_fallible().await {
             Ok(stream) => {
                 let info = info(&stream, &request.server_name);
-                Ok((Stream::boxed(stream), info))
+                Ok((Stream::boxed(Secured::new(stream)), info))
             }
             Err((error, stream)) => Err(explained(error, stream.first(), &request.server_name)),
         }
