@@ -111,7 +111,12 @@ impl<'a, 'r> Exchange<'a, 'r> {
     }
 
     /// Ready when the head of the response has come and is in `response`.
-    pub(crate) fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+    pub(crate) fn poll(
+        &mut self,
+        conn: &mut Conn,
+        response: &mut Response,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answer>> {
         if let Some(error) = self.unsendable.take() {
             return Poll::Ready(Err(error));
         }

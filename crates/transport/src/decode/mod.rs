@@ -104,9 +104,7 @@ impl<'a> Offer<'a> {
     /// Whether a request is to carry the offer: not if the user asks for a coding, nor for a part of a body, since the range would be
     /// one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
     pub(crate) fn applies(self, method: &Method, headers: &HeaderMap) -> bool {
-        *method != Method::HEAD
-            && !has(headers, &ACCEPT_ENCODING)
-            && !has(headers, &RANGE)
+        *method != Method::HEAD && !has(headers, &ACCEPT_ENCODING) && !has(headers, &RANGE)
     }
 
     /// Decodes the body of a response to a request to which the offer was added, if it is coded as offered. Returns what to put
