@@ -36,8 +36,7 @@ pub(crate) struct Call {
 pub(crate) struct UrlCredentials(pub(crate) BasicAuth);
 
 /// Sends `req`, follows redirects, and applies what the call asks for.
-///
-/// Not an `async fn`: that would have room for what it is given twice, where it is given and where it is used.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` has room for the request twice: given, and used")]
 pub(crate) fn run<T: RoundTripper>(
     client: Client<T>,
     mut req: Request,

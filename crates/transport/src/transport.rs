@@ -484,7 +484,7 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    // Not an `async fn`: that would have room for the request twice, where it is given and where it is used.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for the request twice: given, and used")]
     fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
         async move {
             // Used in place, as the request is.
