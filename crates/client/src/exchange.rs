@@ -36,33 +36,40 @@ pub(crate) struct Call {
 pub(crate) struct UrlCredentials(pub(crate) BasicAuth);
 
 /// Sends `req`, follows redirects, and applies what the call asks for.
-pub(crate) async fn run<T: RoundTripper>(client: Client<T>, mut req: Request, call: Call) -> Result<Response> {
-    let inner = client.inner();
-    let policy = call.redirects.as_ref().unwrap_or(&inner.config.redirects);
-    let credentials = match call.host_alone {
-        true => None,
-        false => credentials_of(&mut req),
-    };
-    let target = Target { uri: req.uri().clone(), credentials };
-    // What the client adds is not part of the origin: it is added anew to each request of a chain.
-    let origin = Origin::of(&req, target);
-    if !call.host_alone {
-        add_host_of_zone(req.headers_mut(), &origin.target.uri);
+#[expect(clippy::manual_async_fn, reason = "an `async fn` has room for the request twice: given, and used")]
+pub(crate) fn run<T: RoundTripper>(
+    client: Client<T>,
+    mut req: Request,
+    call: Call,
+) -> impl Future<Output = Result<Response>> + Send {
+    async move {
+        let inner = client.inner();
+        let credentials = match call.host_alone {
+            true => None,
+            false => credentials_of(&mut req),
+        };
+        let target = Target { uri: req.uri().clone(), credentials };
+        // What the client adds is not part of the origin: it is added anew to each request of a chain.
+        let origin = Origin::of(&req, target);
+        if !call.host_alone {
+            add_host_of_zone(req.headers_mut(), &origin.target.uri);
+        }
+        inner.add_own_fields(req.headers_mut(), &origin.target, false);
+        pass_on(&mut req, call.timeout);
+        let jar = inner.jar_for(&req);
+        let mut response = inner.transport.round_trip(req).await?;
+        if let Some((jar, host)) = jar {
+            store_cookies(jar, &origin.target.uri, host, response.headers());
+        }
+        if response.status().is_redirection() {
+            let policy = call.redirects.as_ref().unwrap_or(&inner.config.redirects);
+            if !policy.is_none() {
+                // Boxed, because it is rare and large: every request's future would have room for it.
+                response = Box::pin(follow(inner, &origin, response, policy, call.deadline)).await?;
+            }
+        }
+        finish(response, &origin, &call, inner)
     }
-    inner.add_own_fields(req.headers_mut(), &origin.target, false);
-    pass_on(&mut req, call.timeout);
-    let jar = inner.jar_for(&req);
-    let response = inner.transport.round_trip(req).await?;
-    if let Some((jar, host)) = jar {
-        store_cookies(jar, &origin.target.uri, host, response.headers());
-    }
-    let response = if response.status().is_redirection() && !policy.is_none() {
-        // Boxed, because it is rare and large: every request's future would have room for it.
-        Box::pin(follow(inner, &origin, response, policy, call.deadline)).await?
-    } else {
-        response
-    };
-    finish(response, &origin, &call, inner)
 }
 
 /// The credentials of the request's URL, which has none from now on.

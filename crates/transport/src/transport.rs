@@ -278,11 +278,8 @@ impl Transport {
             };
             // On a connection of its own nothing is repeated, so nothing need be kept for it.
             let again = if lease.reused { body.replayer() } else { None };
-            let exchanged = match Exchange::start(lease.conn_mut(), request, &mut timers, &mut ledger, body) {
-                Ok(mut exchange) => poll_fn(|cx| exchange.poll(lease.conn_mut(), response, cx)).await,
-                Err(error) => Err(error),
-            };
-            let error = match exchanged {
+            let mut exchange = Exchange::new(lease.conn_mut(), request, &mut timers, &mut ledger, body);
+            let error = match poll_fn(|cx| exchange.poll(lease.conn_mut(), response, cx)).await {
                 Ok(answer) => {
                     respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, attempt)), response);
                     return Ok(());
@@ -509,10 +506,7 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "that would have room for the request twice, where it is given and where it is used"
-    )]
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for the request twice: given, and used")]
     fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
         async move {
             // Used in place, as the request is.

@@ -16,7 +16,8 @@ pub(crate) struct Origin {
     pub(crate) target: Target,
     version: Version,
     /// As the caller gave them, without what the client adds.
-    headers: HeaderMap,
+    /// `None` if there were none, as mostly: an empty map costs 100 bytes, and as many instructions to drop.
+    headers: Option<Box<HeaderMap>>,
     extensions: Extensions,
     /// `None` if the body cannot be sent again.
     body: Option<Replayer>,
@@ -56,22 +57,27 @@ impl Origin {
             method: req.method().clone(),
             target,
             version: req.version(),
-            headers: req.headers().clone(),
+            headers: (!req.headers().is_empty()).then(|| Box::new(req.headers().clone())),
             extensions: req.extensions().clone(),
             body: req.body().replayer(),
         }
     }
 
+    fn headers(&self) -> HeaderMap {
+        self.headers.as_deref().cloned().unwrap_or_default()
+    }
+
     /// The chain's begin. `has_jar` tells whether cookies may change on the way.
     pub(crate) fn first_hop(&self, has_jar: bool) -> Hop {
-        let field = self.headers.get(COOKIE).filter(|_| has_jar);
+        let headers = self.headers();
+        let field = headers.get(COOKIE).filter(|_| has_jar);
         Hop {
             method: self.method.clone(),
             target: self.target.clone(),
-            custom_host: custom_host(&self.headers, &self.target.uri),
+            custom_host: custom_host(&headers, &self.target.uri),
             stripped: false,
             with_body: true,
-            cookie: field.map(|field| Cookies { left: Cookie::of_request(&self.headers), field: field.clone() }),
+            cookie: field.map(|field| Cookies { left: Cookie::of_request(&headers), field: field.clone() }),
         }
     }
 
@@ -102,7 +108,7 @@ impl Origin {
 
     /// The fields of the request of `hop`, which follows one to `previous`.
     fn headers_of(&self, hop: &Hop, previous: &Uri) -> HeaderMap {
-        let mut headers = self.headers.clone();
+        let mut headers = self.headers();
         headers.remove(HOST);
         if let Some(host) = &hop.custom_host {
             headers.insert(HOST, host.clone());

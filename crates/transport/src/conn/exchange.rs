@@ -62,6 +62,8 @@ pub(crate) struct Exchange<'a, 'r> {
     request: &'a mut Prepared<'r>,
     timers: &'a mut Timers,
     ledger: &'a mut Option<Box<Ledger>>,
+    /// Why the head cannot be written. Told by the first poll: a result with the exchange in it would have to be moved out of.
+    unsendable: Option<Error>,
     /// `None` once everything is sent, or nothing more can be.
     upload: Option<Upload>,
     /// Why nothing more can be sent. The server may have said why in a response, so that is looked for first.
@@ -80,20 +82,21 @@ pub(crate) struct Exchange<'a, 'r> {
 
 impl<'a, 'r> Exchange<'a, 'r> {
     /// Encodes the head; nothing is sent before the first [`poll`](Self::poll), which has to be of the same connection.
-    pub(crate) fn start(
+    pub(crate) fn new(
         conn: &mut Conn,
         request: &'a mut Prepared<'r>,
         timers: &'a mut Timers,
         ledger: &'a mut Option<Box<Ledger>>,
         body: Body,
-    ) -> Result<Self> {
+    ) -> Self {
         conn.sent = 0;
         conn.received = 0;
         conn.limit_head(request.max_head_bytes(), request.max_head_fields());
         let mut out = std::mem::take(&mut conn.out);
-        request.encode_head(&mut out)?;
+        let unsendable = request.encode_head(&mut out).err();
         let held = request.expects_continue();
-        Ok(Exchange {
+        Exchange {
+            unsendable,
             upload: Some(Upload::new(out, body, request.body_framing(), held)),
             request,
             timers,
@@ -104,7 +107,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
             header: None,
             expect: None,
             told: false,
-        })
+        }
     }
 
     /// Ready when the head of the response has come and is in `response`.
@@ -114,6 +117,9 @@ impl<'a, 'r> Exchange<'a, 'r> {
         response: &mut Response,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Answer>> {
+        if let Some(error) = self.unsendable.take() {
+            return Poll::Ready(Err(error));
+        }
         loop {
             self.poll_upload(conn, cx)?;
             match self.poll_head(conn, response, cx) {

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method};
 use roundtrip_types::Body;
 
 use self::body::DecodedBody;
+use crate::prepare::has;
 
 /// A coding in which a body may be sent (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,8 +104,7 @@ impl<'a> Offer<'a> {
     /// Whether a request is to carry the offer: not if the user asks for a coding, nor for a part of a body, since the range would be
     /// one of the coded bytes, nor for no body at all (Go: `persistConn.roundTrip`).
     pub(crate) fn applies(self, method: &Method, headers: &HeaderMap) -> bool {
-        *method != Method::HEAD
-            && (headers.is_empty() || !headers.contains_key(ACCEPT_ENCODING) && !headers.contains_key(RANGE))
+        *method != Method::HEAD && !has(headers, &ACCEPT_ENCODING) && !has(headers, &RANGE)
     }
 
     /// Decodes the body of a response to a request to which the offer was added, if it is coded as offered. Returns what to put

@@ -103,11 +103,12 @@ impl Stream {
     /// afterwards.
     pub(crate) fn poll_come(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Most often the runtime knows of nothing, and then this is all. Else it may only not have been told that all was read.
-        match self {
-            Stream::Tcp(stream) => ready!(stream.poll_read_ready(cx)).is_ok(),
+        // What fails here fails below too.
+        let _ = match self {
+            Stream::Tcp(stream) => ready!(stream.poll_read_ready(cx)),
             #[cfg(unix)]
-            Stream::Unix(stream) => ready!(stream.poll_read_ready(cx)).is_ok(),
-            Stream::Boxed(_) => true,
+            Stream::Unix(stream) => ready!(stream.poll_read_ready(cx)),
+            Stream::Boxed(_) => Ok(()),
         };
         let mut byte = [0];
         Pin::new(self).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(|_| ())
