@@ -47,10 +47,8 @@ pub(super) async fn send(held: &Arc<Held>, ticket: Option<Ticket>, req: &mut Req
         Got::Stream(stream) => return streamed(stream, request, &mut timers, &mut ledger, body).await,
     };
     let mut response = Response::default();
-    let answer = match Exchange::start(lease.conn_mut(), request, &mut timers, &mut ledger, body) {
-        Ok(mut exchange) => poll_fn(|cx| exchange.poll(lease.conn_mut(), &mut response, cx)).await,
-        Err(error) => Err(error),
-    };
+    let mut exchange = Exchange::new(lease.conn_mut(), request, &mut timers, &mut ledger, body);
+    let answer = poll_fn(|cx| exchange.poll(lease.conn_mut(), &mut response, cx)).await;
     match answer {
         Ok(answer) => {
             respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, 1)), &mut response);
