@@ -198,8 +198,8 @@ fn plain(text: &[u8], default: u16) -> Option<(u16, u16)> {
     Some((u16::try_from(end).ok().filter(|&end| end > 0)?, port))
 }
 
-/// Where the first `@`, `[` or `:` is, or else the end. Eight bytes at a time: byte by byte it was half of making a key (240
-/// instructions, callgrind, 2026-11).
+/// Where the first `@`, `[` or `:` is, or else the end. Eight bytes at a time: making a key took 238 instructions
+/// byte by byte and takes 176 (callgrind, 2026-11).
 fn end_of_name(text: &[u8]) -> usize {
     /// Marks the bytes that are one of the three. The lowest mark is always a real one.
     fn marks(word: [u8; 8]) -> u64 {

@@ -452,7 +452,7 @@ fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValu
     if has(headers, name) { headers.get(name) } else { None }
 }
 
-/// Up to so many names, comparing all of them costs less than the hash of one (callgrind, 2026-11).
+/// Up to so many names are compared rather than looked up. Chosen, not measured: only one field was.
 const FEW_FIELDS: usize = 3;
 
 fn wants_close(headers: &HeaderMap) -> bool {
