@@ -3,6 +3,7 @@
 pub mod alloc;
 pub mod clients;
 pub mod model;
+pub mod report;
 pub mod routes;
 pub mod servers;
 pub mod stress;

@@ -6,6 +6,7 @@
 mod args;
 mod machine;
 mod measure;
+#[path = "rounds_report.rs"]
 mod report;
 mod scenario;
 mod server;
