@@ -1,7 +1,5 @@
 //! All figures as aligned tables.
 
-use std::fmt::Write as _;
-
 use crate::model::{Absent, Budget, Comparison, Growth, Pooling, Results, Round, Scenario};
 use crate::report::case;
 use crate::report::figure;
@@ -52,19 +50,18 @@ fn section(out: &mut String, title: &str, text: &str) {
 
 fn environment(results: &Results) -> String {
     let environment = &results.environment;
-    let mut words = format!(
-        "{}, {} processor(s), {}/{}, {}; {}, {}",
-        environment.cpu,
-        environment.processors,
-        environment.os,
-        environment.arch,
-        environment.kernel,
-        environment.date,
-        environment.commit.as_deref().map_or_else(|| "no commit".into(), |commit| format!("commit {commit}")),
-    );
-    if results.seconds.is_finite() {
-        let _ = write!(words, "; took {} s", figure::significant(results.seconds));
+    let mut words = vec![environment.cpu.clone()];
+    if environment.processors > 0 {
+        words.push(format!("{} processor(s)", environment.processors));
     }
+    words.extend([format!("{}/{}", environment.os, environment.arch), environment.kernel.clone()]);
+    words.push(environment.date.clone());
+    words.extend(environment.commit.iter().map(|commit| format!("commit {commit}")));
+    if results.seconds.is_finite() && results.seconds > 0.0 {
+        words.push(format!("took {} s", figure::significant(results.seconds)));
+    }
+    words.retain(|word| !word.trim().is_empty() && word != "/");
+    let words = words.join(", ");
     let mut out = wrapped(&words, "");
     for pairs in [&environment.versions, &environment.settings] {
         let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name} {value}")).collect();
@@ -226,10 +223,8 @@ fn budget(budget: &Budget) -> String {
             verdict(row.is_over(budget.tolerance_percent), row.ours).into(),
         ]);
     }
-    let mut out = wrapped(
-        &format!("over is more than {} % above the budget", figure::significant(budget.tolerance_percent)),
-        "  ",
-    );
+    let mut out =
+        wrapped(&format!("over is more than {} % above the budget", figure::count(budget.tolerance_percent)), "  ");
     if !table.is_empty() {
         out.push_str(&table.render());
     }

@@ -44,8 +44,9 @@ pub(super) fn tiles(results: &Results) -> String {
         }));
     }
     for comparison in &results.comparisons {
-        if let Some((ours, ratio)) = reading::ours(comparison) {
-            let words = format!("{} by {}: {}", ours.name, comparison.base, comparison.title);
+        if let Some((_, ratio)) = reading::ours(comparison) {
+            let better = if comparison.more_is_better { "more" } else { "less" };
+            let words = format!("{}’s figure, {better} is better: {}", comparison.base, comparison.title);
             tiles.push((format!("{} ×", number(&figure::ratio(ratio.median))), words));
         }
     }
@@ -370,7 +371,10 @@ pub(super) fn budget(results: &Results) -> String {
             budget.absent.iter().map(|absent| format!("<li>{}</li>\n", not_measured(absent))).collect();
         let _ = write!(inside, "<ul class=\"notes\">\n{absent}</ul>\n");
     }
-    let intro = format!("What may not grow. Over is more than {} % above the budget.", plain(budget.tolerance_percent));
+    let intro = format!(
+        "What may not grow. Over is more than {} % above the budget.",
+        number(&figure::count(budget.tolerance_percent))
+    );
     section("budgets", "Budgets", &intro, &inside)
 }
 
@@ -386,7 +390,7 @@ fn budget_row(row: &BudgetRow, tolerance_percent: f64) -> String {
         format!(
             "<span class=\"meter {class}\"><i style=\"width:{:.1}%\"></i></span> <span>{} %</span>",
             share.clamp(0.0, 100.0),
-            number(&figure::significant(share.round()))
+            number(&figure::count(share.round()))
         )
     } else {
         number(NOTHING)

@@ -3,7 +3,7 @@
 use super::CARD;
 use super::canvas::{Anchor, Canvas, Ink, Plot, draw, fitted, text_width};
 use super::scale::Scale;
-use crate::model::{Pooling, Scenario};
+use crate::model::{Case, Pooling, Scenario};
 use crate::report::page::PHASES;
 use crate::report::reading::{self, Spread};
 use crate::report::{case, figure, html};
@@ -112,7 +112,7 @@ fn part(micros: f64) -> f64 {
     if micros.is_finite() { micros.max(0.0) } else { 0.0 }
 }
 
-/// Round trips, predicted (a tick) and measured (a dot).
+/// Round trips, predicted (a tick) and measured (a dot), of scenarios with the same simulated one.
 pub(in crate::report) fn round_trips(plot: Plot<'_>, scenarios: &[&Scenario]) -> String {
     const ROW: f64 = 38.0;
     let told: Vec<(&Scenario, f64)> = scenarios
@@ -124,15 +124,19 @@ pub(in crate::report) fn round_trips(plot: Plot<'_>, scenarios: &[&Scenario]) ->
     draw(plot, CARD, bottom + 20.0, |canvas| {
         let scale = Scale::linear((0.0, most * 1.04), 6.0, CARD - 6.0);
         for mark in scale.marks(7) {
-            canvas.line((scale.at(mark), 2.0), (scale.at(mark), bottom), 1.0, Ink::GRID);
+            for at in 0..told.len() {
+                // Beneath each row's words, not through them.
+                let top = at as f64 * ROW;
+                canvas.line((scale.at(mark), top + 18.0), (scale.at(mark), top + 34.0), 1.0, Ink::GRID);
+            }
             canvas.text(&figure::count(mark), (scale.at(mark), bottom + 15.0), 12.0, Ink::MUTED, Anchor::Middle);
         }
         for (at, (scenario, measured)) in told.iter().enumerate() {
             let top = at as f64 * ROW;
-            let shown = format!("{} of {}", figure::ratio(*measured), figure::ratio(scenario.cost.predicted));
+            let shown = format!("{} of {}", figure::ratio(*measured), figure::count(scenario.cost.predicted));
             let room = CARD - text_width(&shown, 13.0) - 12.0;
             canvas.text(
-                &fitted(&case::short(scenario.case), 13.0, room),
+                &fitted(&case::short(Case { rtt_ms: 0, ..scenario.case }), 13.0, room),
                 (0.0, top + 14.0),
                 13.0,
                 Ink::TEXT,

@@ -15,7 +15,7 @@ const BOLD: f64 = 1.12;
 /// Between the base lines of names.
 const LINE: f64 = 15.0;
 /// Above this ratio of the greatest to the least, the y axis is logarithmic.
-const FAR: f64 = 40.0;
+const FAR: f64 = 200.0;
 
 /// The inks of all series: ours in ours, peers in theirs.
 fn inks(series: &[Series]) -> Vec<Ink> {

@@ -1,7 +1,7 @@
 //! Contestants beside each other: a dot for the middle ratio, a line for the spread, against the base at 1.
 
 use super::CARD;
-use super::canvas::{Anchor, Ink, Plot, draw, fitted, text_width};
+use super::canvas::{Anchor, Canvas, Ink, Plot, draw, fitted, text_width};
 use super::scale::Scale;
 use crate::model::{Comparison, Contestant};
 use crate::report::figure;
@@ -30,15 +30,22 @@ pub(in crate::report) fn ratios(plot: Plot<'_>, comparison: &Comparison) -> Stri
             Scale::linear(((least - margin).max(0.0).min(least), greatest + margin), from, to)
         };
         let one = scale.at(1.0);
+        // Beneath each row's words, not through them.
+        let behind = |canvas: &mut Canvas<'_>, x, width, ink| {
+            for at in 0..told.len() {
+                let top = at as f64 * ROW;
+                canvas.line((x, top + 22.0), (x, top + 38.0), width, ink);
+            }
+        };
         for mark in scale.marks(6) {
             let x = scale.at(mark);
-            canvas.line((x, 4.0), (x, bottom), 1.0, Ink::GRID);
+            behind(canvas, x, 1.0, Ink::GRID);
             // Leaves room for the base's own mark.
             if (x - one).abs() > 24.0 || (mark - 1.0).abs() < 1e-9 {
                 canvas.text(&trimmed(mark), (x, bottom + 15.0), 12.0, Ink::MUTED, Anchor::Middle);
             }
         }
-        canvas.line((one, 4.0), (one, bottom + 3.0), 1.5, Ink::BASE);
+        behind(canvas, one, 1.5, Ink::BASE);
         if !scale.marks(6).iter().any(|mark| (mark - 1.0).abs() < 1e-9) {
             canvas.text("1", (one, bottom + 15.0), 12.0, Ink::MUTED, Anchor::Middle);
         }
