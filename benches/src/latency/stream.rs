@@ -90,7 +90,7 @@ impl AsyncRead for Distant {
             this.failed = Some(error);
         }
         this.fetch(cx);
-        let now = Instant::now();
+        let (now, before) = (Instant::now(), buf.remaining());
         let mut next = this.into.next();
         while next.is_some_and(|at| at <= now) {
             let front = this.into.front();
@@ -102,7 +102,7 @@ impl AsyncRead for Distant {
             this.into.consume(fits);
             next = this.into.next();
         }
-        if !buf.filled().is_empty() {
+        if buf.remaining() < before {
             return Poll::Ready(Ok(()));
         }
         match (next, &mut this.end) {

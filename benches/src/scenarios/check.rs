@@ -21,8 +21,10 @@ pub(super) fn check(case: &Case, round: &Round, by_another_protocol: u64) -> Res
     }
     match case.pooling {
         Pooling::Pool => {
+            // A connection that is being opened when its request is served by another is opened all the same.
+            let burst = if workers == 1 { 1 } else { workers + workers.min(DIALS_AT_ONCE) };
             // To have something to resume, connections are opened twice there.
-            let most = if case.security == Security::TlsResumed { 2 * workers } else { workers };
+            let most = if case.security == Security::TlsResumed { 2 * burst } else { burst };
             if connections > most {
                 return Err(format!(
                     "{name} did not pool: {requests} requests of {workers} worker(s) opened {connections} connections, at most {most} expected"
@@ -46,10 +48,25 @@ pub(super) fn check(case: &Case, round: &Round, by_another_protocol: u64) -> Res
         Security::Plain | Security::Tls if resumed > 0 => {
             Err(format!("{name} did resume sessions: {resumed} of {connections} handshakes, none expected"))
         }
-        // The first handshake of each worker has nothing to resume.
-        Security::TlsResumed if resumed + workers < connections || resumed == 0 => Err(format!(
-            "{name} did not resume sessions: {resumed} of {connections} handshakes of {workers} worker(s), all but the first of each expected"
+        Security::TlsResumed if resumed < least_resumed(case, connections) => Err(format!(
+            "{name} did not resume sessions: {resumed} of {connections} handshakes of {workers} worker(s), at least {} expected",
+            least_resumed(case, connections)
         )),
         _ => Ok(()),
     }
 }
+
+/// As many connections as our transport opens to one host at once, by default.
+const DIALS_AT_ONCE: u64 = 32;
+
+/// How many handshakes must have resumed a session: all but the first of each worker; and one in four of those where more ask at once
+/// than rustls keeps sessions of TLS 1.3 for one server, which are good for one handshake each.
+fn least_resumed(case: &Case, connections: u64) -> u64 {
+    let workers = case.concurrency as u64;
+    let could = connections.saturating_sub(workers);
+    let least = if workers <= SESSIONS_KEPT { could } else { could / 4 };
+    least.max(1)
+}
+
+/// As many sessions as rustls keeps for a server.
+const SESSIONS_KEPT: u64 = 8;

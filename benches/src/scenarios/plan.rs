@@ -188,7 +188,8 @@ mod tests {
     fn the_usual_plan_fits_and_begins_with_the_classic_three() {
         for (quick, limit) in [(false, LIMIT), (true, Duration::from_secs(11))] {
             let plan = Plan::usual(quick, limit, Wishes::default());
-            assert!(total(&plan) <= limit, "{:?}", total(&plan));
+            // But for the nanoseconds of rounding.
+            assert!(total(&plan) <= limit + Duration::from_micros(1), "{:?}", total(&plan));
             let first = &plan.groups[0];
             assert_eq!(first.cases, ALL.map(Case::classic));
             assert!(first.rounds > 2 && plan.groups[1..].iter().all(|group| group.time < first.time));
@@ -214,7 +215,7 @@ mod tests {
         assert_eq!((plan.groups.len(), plan.rounds()), (4, 11 * 5));
         assert_eq!(plan.left_out.len(), 1);
         assert_eq!(plan.left_out[0].name, "ServerClosesConnection/protocol=http2/concurrency=16");
-        assert!(total(&plan) <= LIMIT);
+        assert!(total(&plan) <= LIMIT + Duration::from_micros(1));
 
         let alone = Matrix {
             pooling: Some(vec![Pooling::ServerCloses]),
