@@ -3,6 +3,7 @@
 pub mod alloc;
 pub mod args;
 pub mod clients;
+pub mod closing;
 pub mod identity;
 pub mod interrupt;
 pub mod latency;

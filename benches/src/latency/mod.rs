@@ -37,6 +37,11 @@ impl Dial for Distance {
     }
 }
 
+/// Waits, as exactly as bytes do that are under way.
+pub async fn sleep(time: Duration) {
+    clock::sleep_until(Instant::now() + time).await;
+}
+
 /// What round trips really take over a simulated distance: a byte there and one back, `count` times.
 ///
 /// # Errors
