@@ -2,9 +2,11 @@
 
 pub mod alloc;
 pub mod clients;
+pub mod cores;
 pub mod model;
 pub mod routes;
 pub mod servers;
+pub mod side_by_side;
 pub mod stress;
 pub mod watch;
 
