@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod args;
 pub mod clients;
 pub mod closing;
+pub mod cores;
 pub mod identity;
 pub mod interrupt;
 pub mod latency;
@@ -13,6 +14,7 @@ pub mod progress;
 pub mod routes;
 pub mod scenarios;
 pub mod servers;
+pub mod side_by_side;
 pub mod stress;
 pub mod watch;
 
