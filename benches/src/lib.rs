@@ -11,6 +11,7 @@ pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod progress;
+pub mod report;
 pub mod routes;
 pub mod scenarios;
 pub mod servers;

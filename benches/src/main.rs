@@ -1,25 +1,24 @@
 //! `just bench`: what a connection pool is worth, and where we stand. `--help` tells the rest.
 
-mod report;
-
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use roundtrip_bench::alloc::Counting;
 use roundtrip_bench::args::{self, Args, Command, Stage};
 use roundtrip_bench::interrupt::Interrupt;
-use roundtrip_bench::machine;
 use roundtrip_bench::model::Results;
 use roundtrip_bench::progress::Progress;
 use roundtrip_bench::scenarios::{self, Plan};
 use roundtrip_bench::watch::Watch;
+use roundtrip_bench::{closing, machine, report, side_by_side};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
     // A contestant of the side by side is this program in a process of its own.
-    if let Some(ended) = roundtrip_bench::side_by_side::take_over() {
+    if let Some(ended) = side_by_side::take_over() {
         return ended;
     }
     let outcome = Args::parse(std::env::args_os().skip(1)).and_then(|command| match command {
@@ -35,13 +34,27 @@ fn main() -> ExitCode {
     })
 }
 
-/// How long each stage may take.
+/// What each stage may take.
 struct Limits {
     scenarios: Duration,
+    closing: closing::Options,
+    side_by_side: Duration,
+    /// All of it, as the progress bar has it.
+    whole: Duration,
 }
 
-const WHOLE: Limits = Limits { scenarios: Duration::from_secs(74) };
-const QUICK: Limits = Limits { scenarios: Duration::from_secs(10) };
+const WHOLE: Limits = Limits {
+    scenarios: Duration::from_secs(72),
+    closing: closing::Options::WHOLE,
+    side_by_side: Duration::from_secs(48),
+    whole: Duration::from_secs(165),
+};
+const QUICK: Limits = Limits {
+    scenarios: Duration::from_millis(10_500),
+    closing: closing::Options::QUICK,
+    side_by_side: Duration::from_secs(7),
+    whole: Duration::from_secs(27),
+};
 
 fn run(args: &Args) -> Result<ExitCode, String> {
     let limits = if args.quick { QUICK } else { WHOLE };
@@ -50,22 +63,39 @@ fn run(args: &Args) -> Result<ExitCode, String> {
         print(&listed(args, &plan));
         return Ok(ExitCode::SUCCESS);
     }
-    let interrupt = Interrupt::listen(at_once)?;
-    let progress = Progress::new(limits.scenarios, interrupt);
+    let last: Arc<OnceLock<Progress>> = Arc::default();
+    let interrupt = Interrupt::listen({
+        let last = Arc::clone(&last);
+        move || at_once(last.get())
+    })?;
+    let progress = Progress::new(limits.whole, interrupt);
+    // Set once, here.
+    let _ = last.set(progress.clone());
     let begun = Instant::now();
     let mut results = Results { environment: machine::environment(), ..Results::default() };
-    let measured = measure(args, &plan, &mut results, &progress);
+    let measured = measure(args, &limits, &plan, &mut results, &progress);
     progress.clear();
-    measured?;
     results.interrupted = progress.stopped();
     results.seconds = begun.elapsed().as_secs_f64();
-    print(&report::go_format(&results));
-    print(&report::table(&results));
+    let told = tell(args, &results);
+    measured?;
+    told?;
+    Ok(if results.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Prints and writes whatever was measured, all of it or not.
+fn tell(args: &Args, results: &Results) -> Result<(), String> {
+    if !results.scenarios.is_empty() {
+        print(&report::go_format(results));
+    }
+    print(&report::terminal(results));
+    report::write(results, &args.report)?;
+    print(&format!("The page: {}", args.report.join("index.html").display()));
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
+        let text = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
         std::fs::write(path, text + "\n").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    Ok(if results.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(())
 }
 
 /// As shells count: 128 and the signal's number.
@@ -73,7 +103,10 @@ const INTERRUPTED: u8 = 130;
 
 /// Ctrl-C again: whatever is going on, this is the end of it.
 #[expect(clippy::exit, reason = "the user asked twice")]
-fn at_once() {
+fn at_once(progress: Option<&Progress>) {
+    if let Some(progress) = progress {
+        progress.clear();
+    }
     std::process::exit(INTERRUPTED.into());
 }
 
@@ -86,10 +119,17 @@ fn plan(args: &Args, limits: &Limits) -> Result<Plan, String> {
 }
 
 /// One stage after the other, until it is told to stop.
-fn measure(args: &Args, plan: &Plan, results: &mut Results, watch: &dyn Watch) -> Result<(), String> {
+fn measure(args: &Args, limits: &Limits, plan: &Plan, results: &mut Results, watch: &dyn Watch) -> Result<(), String> {
     if args.runs(Stage::Scenarios) {
         results.left_out.clone_from(&plan.left_out);
         results.scenarios = scenarios::run(plan, watch)?;
+        if !args.chosen() && !watch.stopped() {
+            results.closing = closing::run(limits.closing, watch)?;
+        }
+    }
+    if args.runs(Stage::SideBySide) && !watch.stopped() {
+        let options = side_by_side::Options { time: limits.side_by_side, ..side_by_side::Options::default() };
+        results.comparisons = side_by_side::run(&options, watch)?;
     }
     Ok(())
 }

@@ -31,12 +31,6 @@ impl Progress {
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }
-
-    /// The bar itself, for whoever ends the program.
-    #[must_use]
-    pub fn bar(&self) -> ProgressBar {
-        self.bar.clone()
-    }
 }
 
 impl Watch for Progress {

@@ -1,6 +1,7 @@
 //! Combinations: their names, and which of them make no sense.
 
 use crate::model::{Case, Pooling, Protocol, Security};
+use crate::report;
 use crate::servers::GREETING;
 
 impl Case {
@@ -17,35 +18,10 @@ impl Case {
         }
     }
 
-    /// The name in the manner of Go's benchmarks; what is as in the classic case is left out: `WithConnectionPool`,
-    /// `WithoutConnectionPool/security=tls/rtt=20ms`.
+    /// Its name in errors and in Go's lines: `WithConnectionPool`, `WithoutConnectionPool/tls/rtt20ms`.
     #[must_use]
     pub fn name(&self) -> String {
-        let classic = Case::classic(self.pooling);
-        let mut name = match self.pooling {
-            Pooling::Pool => "WithConnectionPool",
-            Pooling::ServerCloses => "ServerClosesConnection",
-            Pooling::NoPool => "WithoutConnectionPool",
-        }
-        .to_owned();
-        match self.security {
-            Security::Plain => {}
-            Security::Tls => name.push_str("/security=tls"),
-            Security::TlsResumed => name.push_str("/security=tls-resumed"),
-        }
-        if self.protocol == Protocol::Http2 {
-            name.push_str("/protocol=http2");
-        }
-        if self.concurrency != classic.concurrency {
-            name.push_str(&format!("/concurrency={}", self.concurrency));
-        }
-        if self.rtt_ms != classic.rtt_ms {
-            name.push_str(&format!("/rtt={}ms", self.rtt_ms));
-        }
-        if self.body != classic.body {
-            name.push_str(&format!("/body={}", self.body));
-        }
-        name
+        report::case::go_name(*self)
     }
 
     /// Why it makes no sense, if it makes none.
@@ -62,22 +38,6 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_tell_what_is_not_classic() {
-        let classic = Case::classic(Pooling::NoPool);
-        assert_eq!(classic.name(), "WithoutConnectionPool");
-        let other = Case {
-            pooling: Pooling::Pool,
-            security: Security::TlsResumed,
-            protocol: Protocol::Http2,
-            concurrency: 16,
-            rtt_ms: 20,
-            body: 0,
-        };
-        let want = "WithConnectionPool/security=tls-resumed/protocol=http2/concurrency=16/rtt=20ms/body=0";
-        assert_eq!(other.name(), want);
-    }
 
     #[test]
     fn a_shared_connection_is_not_one_for_each() {

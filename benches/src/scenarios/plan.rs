@@ -214,7 +214,7 @@ mod tests {
         let plan = Plan::combined(&matrix, LIMIT, Wishes::default()).unwrap();
         assert_eq!((plan.groups.len(), plan.rounds()), (4, 11 * 5));
         assert_eq!(plan.left_out.len(), 1);
-        assert_eq!(plan.left_out[0].name, "ServerClosesConnection/protocol=http2/concurrency=16");
+        assert_eq!(plan.left_out[0].name, "ServerClosesConnection/http2/c16");
         assert!(total(&plan) <= LIMIT + Duration::from_micros(1));
 
         let alone = Matrix {
@@ -224,6 +224,6 @@ mod tests {
             ..Matrix::default()
         };
         let error = Plan::combined(&alone, LIMIT, Wishes::default()).unwrap_err();
-        assert!(error.starts_with("ServerClosesConnection/protocol=http2/concurrency=16 makes no sense: "), "{error}");
+        assert!(error.starts_with("ServerClosesConnection/http2/c16 makes no sense: "), "{error}");
     }
 }

@@ -122,7 +122,7 @@ fn another_protocol_than_the_named_one_is_caught() {
 fn a_request_that_fails_is_told_by_the_scenarios_name() {
     let case = Case { security: Security::Tls, ..Case::classic(Pooling::Pool) };
     let error = run_with(&case, |config| config.connect.tls.extra_roots.clear()).unwrap_err();
-    assert!(error.starts_with("WithConnectionPool/security=tls failed: "), "{error}");
+    assert!(error.starts_with("WithConnectionPool/tls failed: "), "{error}");
 }
 
 #[test]
