@@ -4,6 +4,7 @@ pub mod alloc;
 pub mod clients;
 pub mod cores;
 pub mod model;
+pub mod routers;
 pub mod routes;
 pub mod servers;
 pub mod side_by_side;
