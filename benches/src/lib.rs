@@ -12,6 +12,7 @@ pub mod machine;
 pub mod model;
 pub mod progress;
 pub mod report;
+pub mod routers;
 pub mod routes;
 pub mod scenarios;
 pub mod servers;

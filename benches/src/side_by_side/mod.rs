@@ -13,6 +13,7 @@ mod counts;
 mod go;
 mod idle;
 mod load;
+mod mux;
 mod process;
 mod server;
 mod shutdown;
@@ -55,6 +56,7 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Comparison>, Stri
     let rest = options.time.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
     let mut comparisons = client::compare(&arena, rest.mul_f64(0.47), watch)?;
     comparisons.extend(server::compare(&arena, rest.mul_f64(0.43), watch)?);
+    comparisons.extend(mux::compare(&arena, rest.mul_f64(0.07), watch)?);
     comparisons.extend(counts::allocations(&arena, watch)?);
     if options.full {
         comparisons.extend(counts::instructions(&arena, watch)?);

@@ -84,7 +84,8 @@ pub(super) fn compare(arena: &Arena, within: Duration, watch: &dyn Watch) -> Res
         let (players, absent) = start(arena, Duration::ZERO)?;
         let count = arena.rounds();
         let turns = count * u32::try_from(players.len()).map_err(|error| error.to_string())?;
-        let time = within / 2 / turns.max(1);
+        // With less a server may not even have had the processor.
+        let time = (within / 2 / turns.max(1)).max(Duration::from_millis(40));
         let rounds = rounds(id, BASE, count, players, absent, watch, |serving| {
             let load = Load { addr: serving.addr, connections: CONNECTIONS, reconnect_every, time };
             let loaded = load.run(serving.process.id(), arena.others)?;
