@@ -5,11 +5,9 @@
 //! The program starts itself under valgrind, with a number of rounds and with twice that number. The difference is the rounds'
 //! own: start and registration cancel out. The loop around the lookup and the drop of the match are counted in.
 
-mod contestants;
-
 use std::process::{Command, ExitCode};
 
-use crate::contestants::Set;
+use roundtrip_bench::routers::Set;
 
 /// What the program is told when it runs under valgrind: this word, set, router, rounds.
 const CHILD: &str = "--rounds-of";

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use lexopt::ValueExt;
 use roundtrip_bench::alloc::Counting;
 
-use roundtrip_bench::servers::{self, GREETING, WAYS};
+use roundtrip_bench::servers::{self, GREETING};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -23,10 +23,11 @@ carries one request; what the process has grown by, divided, is the memory. Buil
   cargo run --profile bench -p roundtrip-bench --example server_cost
 
 Usage: server_cost [OPTIONS] [WAY...]
-  WAY             hyper, handler, mux (default: all)
+  WAY             hyper, handler, mux, and with the feature `peers` axum, actix (default: all)
   --requests N    requests of the shorter run (default 2000)
   --idle N        idle connections (default 5000; needs as many file descriptors here and there)
-  --serve WAY     be the server, for profiling: prints its address, ends with its last connection
+  --serve WAY     be the server, for profiling: prints its address, ends with its last connection,
+                  axum and actix with their standard input
   -h, --help      print this";
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:12302\r\nUser-Agent: roundtrip\r\nAccept: */*\r\n\r\n";
@@ -66,7 +67,7 @@ fn run() -> Result<(), String> {
     }
     let requests = requests.max(1);
     print(&format!("{:12}{:>14}{:>14}{:>14}{:>14}", "way", "instructions", "allocations", "bytes", "idle bytes"));
-    for way in WAYS.iter().filter(|way| ways.is_empty() || ways.iter().any(|name| name == *way)) {
+    for way in servers::ways().into_iter().filter(|way| ways.is_empty() || ways.iter().any(|name| name == way)) {
         let [short, long] = [requests, 2 * requests].map(|n| callgrind(way, n));
         let instructions = (long? - short?) / u64::from(requests);
         let [short, long] = [requests, 2 * requests].map(|n| allocations(way, n));
@@ -109,6 +110,7 @@ fn kept(way: &str, connections: u32) -> Result<u64, String> {
     let this = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let mut child = Command::new(this)
         .args(["--serve", way])
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -149,6 +151,7 @@ fn anonymous(process: u32) -> Result<u64, String> {
 /// Starts a server, sends it requests one after the other on one connection, and returns what it said on standard error.
 fn drive(mut command: Command, requests: u32) -> Result<String, String> {
     let mut child = command
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -1,11 +1,22 @@
 //! What the comparison's program, the benchmarks and the tests of budgets share.
 
 pub mod alloc;
+pub mod args;
 pub mod clients;
+pub mod closing;
+pub mod cores;
+pub mod identity;
+pub mod interrupt;
+pub mod latency;
+pub mod machine;
 pub mod model;
+pub mod progress;
 pub mod report;
+pub mod routers;
 pub mod routes;
+pub mod scenarios;
 pub mod servers;
+pub mod side_by_side;
 pub mod stress;
 pub mod watch;
 
