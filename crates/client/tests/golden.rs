@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod golden_jar;
-mod run;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,13 +11,11 @@ use std::sync::{Arc, Mutex};
 use futures_core::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use roundtrip_client::{Client, ClientConfig, JarConfig, MemoryJar, RedirectFault, RoundTripper};
+use roundtrip_golden::{Outcome, Run, bytes, has_quirk, known_keys};
 use roundtrip_types::{Body, Error, ErrorKind, Request, Response, Result};
-use run::{Outcome, Run, bytes, has_quirk, known_keys};
 use serde_json::{Value, json};
 
 use golden_jar::{TinyList, fill};
-
-const DIFFERS: &str = include_str!("golden/differs.json");
 
 /// Gives responses in turn and keeps the requests. Like a real transport, it refuses schemes other than http and https.
 #[derive(Clone, Default)]
@@ -82,14 +79,14 @@ impl Stream for Once {
 
 #[tokio::test]
 async fn golden_client_redirect() {
-    let mut run = Run::load("client_redirect.json", DIFFERS);
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "client_redirect.json");
     let list = TinyList::of(&run.data["public_suffixes"]);
     let mut results = Vec::new();
     for case in run.data["cases"].as_array().unwrap().clone() {
         results.push(replay(&case, &list).await);
     }
     let mut results = results.into_iter();
-    run.cases(&["start", "hops", "requests", "final", "redirects", "quirks", "note"], |case| {
+    run.check(&["start", "hops", "requests", "final", "redirects", "quirks", "note"], |case| {
         let got = results.next().unwrap();
         let mut want = json!({
             "requests": case["requests"],
@@ -308,8 +305,8 @@ fn restore_secrets(case: &Value, want: &mut Value, hosts: &[String]) {
 
 #[test]
 fn golden_cookie_jar() {
-    let mut run = Run::load("cookie_jar.json", DIFFERS);
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "cookie_jar.json");
     let list = TinyList::of(&run.data["public_suffixes"]);
-    run.cases(&["psl", "steps", "quirks", "note"], |case| golden_jar::check(case, &list));
+    run.check(&["psl", "steps", "quirks", "note"], |case| golden_jar::check(case, &list));
     run.finish();
 }

@@ -3,38 +3,43 @@
 // clippy.toml lets tests unwrap and print; here their helpers do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod golden_run;
+mod faults;
 mod reference;
 
-use golden_run::{Result, Run, bytes, has_quirk, invalid, known_keys};
+use faults::invalid;
 use http::header::{ALLOW, CONNECTION, HOST, LOCATION};
 use http::{Uri, Version};
 use reference::{Plain, Verdict};
+use roundtrip_golden::{Outcome, Run, bytes, has_quirk, known_keys};
 use roundtrip_mux::{Match, Pattern, Router, ServeMux};
 use roundtrip_types::{Body, Handler, PathValues, Request, Response};
 use serde_json::{Map, Value, json};
 
 #[test]
 fn golden_mux_register() {
-    let mut run = Run::load("mux_register.json");
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "mux_register.json");
     known_keys(&run.data, &["subject", "oracle", "format", "cases"]);
-    run.cases(&["patterns", "results", "quirks", "note"], |case| {
+    run.check(&["patterns", "results", "quirks", "note"], |case| {
         let router = Router::new();
         let patterns: Vec<_> = case["patterns"].as_array().unwrap().iter().map(bytes).collect();
         let mut accepted = Vec::new();
         let got: Vec<_> =
             patterns.iter().enumerate().map(|(at, text)| register(&router, text, at, &mut accepted)).collect();
         if json!(got) == case["results"] {
-            return Result::Passed;
+            return Outcome::Passed;
         }
         let promised = match () {
             () if patterns.iter().any(|text| std::str::from_utf8(text).is_err()) => "pattern_not_text",
             () if has_quirk(case, "empty_literal_segment") => "empty_literal_segment",
             () if has_quirk(case, "slash_literal_segment") => "slash_literal_segment",
-            () => return Result::Failed(format!("got {}", json!(got))),
+            () => return Outcome::Failed(format!("got {}", json!(got))),
         };
         let want = promised_registrations(&patterns, &case["results"]);
-        if got == want { Result::Differs(promised) } else { Result::Failed(format!("got {got:?}, promised {want:?}")) }
+        if got == want {
+            Outcome::Differs(promised)
+        } else {
+            Outcome::Failed(format!("got {got:?}, promised {want:?}"))
+        }
     });
     run.finish();
 }
@@ -111,7 +116,7 @@ struct Ask {
 
 #[test]
 fn golden_mux_match() {
-    let mut run = Run::load("mux_match.json");
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "mux_match.json");
     known_keys(&run.data, &["subject", "oracle", "format", "sets", "set_quirks", "cases"]);
     let quirks = run.data["set_quirks"].as_array().cloned().unwrap_or_default();
     let quirks_of = |set: usize| {
@@ -138,11 +143,11 @@ fn golden_mux_match() {
         "note",
     ];
     let mut by_request = 0;
-    run.cases(&keys, |case| {
+    run.check(&keys, |case| {
         let set = &sets[usize::try_from(case["set"].as_u64().unwrap()).unwrap()];
         let Ok(target) = String::from_utf8(bytes(&case["target"])) else {
             let refused = Uri::try_from(bytes(&case["target"]).as_slice()).is_err();
-            return if refused { Result::Differs("target_not_text") } else { Result::Failed("taken".into()) };
+            return if refused { Outcome::Differs("target_not_text") } else { Outcome::Failed("taken".into()) };
         };
         let ask = Ask::new(case, target);
         let got = seen_by_router(set, &ask);
@@ -155,7 +160,7 @@ fn golden_mux_match() {
                 want.remove("pattern"); // No handler ran that could have seen it.
             }
             if answered != want {
-                return Result::Failed(format!("router {}, mux {}", json!(got), json!(answered)));
+                return Outcome::Failed(format!("router {}, mux {}", json!(got), json!(answered)));
             }
         }
         judge(case, set, &ask, &got)
@@ -298,15 +303,15 @@ fn seen_by_client(response: Response) -> Map<String, Value> {
     words
 }
 
-fn judge(case: &Value, set: &Set, ask: &Ask, got: &Map<String, Value>) -> Result {
+fn judge(case: &Value, set: &Set, ask: &Ask, got: &Map<String, Value>) -> Outcome {
     let mut want = case.as_object().unwrap().clone();
     let asked = ["set", "method", "host", "target", "stage", "server", "quirks", "note"];
     want.retain(|key, _| !asked.contains(&key.as_str()));
     if case["stage"] == "parse" && got["status"] == 400 {
-        return Result::Passed;
+        return Outcome::Passed;
     }
     if *got == want {
-        return Result::Passed;
+        return Outcome::Passed;
     }
     let slug = match () {
         () if ask.method == "CONNECT" && !ask.url_host.is_empty() && !ask.path.is_empty() => "connect_absolute_form",
@@ -316,13 +321,13 @@ fn judge(case: &Value, set: &Set, ask: &Ask, got: &Map<String, Value>) -> Result
         () if ask.path.split('/').any(|part| part.eq_ignore_ascii_case("%2f")) => "slash_literal_segment",
         () if set.quirks.iter().any(|quirk| quirk == "slash_literal_segment") => "slash_literal_segment",
         () if set.quirks.iter().any(|quirk| quirk == "empty_literal_segment") => "empty_literal_segment",
-        () => return Result::Failed(format!("got {}", json!(got))),
+        () => return Outcome::Failed(format!("got {}", json!(got))),
     };
     let url_host = if slug == "connect_absolute_form" { "" } else { ask.url_host.as_str() };
     let promised = in_words(reference::verdict(&set.plain, &ask.method, url_host, &ask.host, &ask.path), ask);
     if *got == promised {
-        Result::Differs(slug)
+        Outcome::Differs(slug)
     } else {
-        Result::Failed(format!("got {}, promised {}", json!(got), json!(promised)))
+        Outcome::Failed(format!("got {}, promised {}", json!(got), json!(promised)))
     }
 }

@@ -5,14 +5,15 @@
 // clippy.toml lets tests unwrap and print; here their helpers do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod golden_run;
+mod faults;
 mod reference;
 
-use golden_run::{Result, Run, bytes, has_quirk, invalid, known_keys};
+use faults::invalid;
 use http::header::{CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
 use reference::{Plain, Verdict};
+use roundtrip_golden::{Outcome, Run, bytes, has_quirk, known_keys};
 use roundtrip_mux::{CrossOriginError, CrossOriginProtection, OriginFault, ServeMux};
 use roundtrip_types::{
     Body, Handler, MessageExt, RedirectHandler, Request, Response, StripPrefix, redirect, redirect_from,
@@ -44,7 +45,7 @@ fn request(method: &str, target: &str, host: &str) -> Option<Request> {
 
 #[test]
 fn golden_clean_redirect_helper() {
-    let mut run = Run::load("clean_redirect_helper.json");
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "clean_redirect_helper.json");
     known_keys(&run.data, &["subject", "oracle", "format", "cases"]);
     let keys = [
         "kind",
@@ -65,17 +66,17 @@ fn golden_clean_redirect_helper() {
         "note",
     ];
     let runtime = runtime();
-    run.cases(&keys, |case| {
+    run.check(&keys, |case| {
         if !["to", "prefix", "preset_content_type"].iter().all(|key| is_text(&case[key])) {
-            return Result::Differs("not_text");
+            return Outcome::Differs("not_text");
         }
         if !is_text(&case["target"]) {
             let refused = Uri::try_from(bytes(&case["target"]).as_slice()).is_err();
-            return if refused { Result::Differs("target_not_a_uri") } else { Result::Failed("taken".into()) };
+            return if refused { Outcome::Differs("target_not_a_uri") } else { Outcome::Failed("taken".into()) };
         }
         let target = text(&case["target"]);
         let Some(req) = request(case["method"].as_str().unwrap_or("GET"), &target, "site.test") else {
-            return Result::Differs("target_not_a_uri");
+            return Outcome::Differs("target_not_a_uri");
         };
         match case["kind"].as_str().unwrap() {
             "redirect" | "redirect_handler" => runtime.block_on(check_redirect(case, req)),
@@ -87,7 +88,7 @@ fn golden_clean_redirect_helper() {
     run.finish();
 }
 
-async fn check_redirect(case: &Value, req: Request) -> Result {
+async fn check_redirect(case: &Value, req: Request) -> Outcome {
     let (to, method) = (text(&case["to"]), req.method().clone());
     let status = StatusCode::from_u16(u16::try_from(case["code"].as_u64().unwrap()).unwrap()).unwrap();
     let preset = case.get("preset_content_type");
@@ -123,23 +124,23 @@ async fn check_redirect(case: &Value, req: Request) -> Result {
         (want_location, got_location) = (want_location.replace("%2F", "/"), got_location.replace("%2F", "/"));
     }
     if got != want || got_location != want_location {
-        return Result::Failed(format!("got {location} {got:?}"));
+        return Outcome::Failed(format!("got {location} {got:?}"));
     }
-    differs.map_or(Result::Passed, Result::Differs)
+    differs.map_or(Outcome::Passed, Outcome::Differs)
 }
 
-async fn check_strip_prefix(case: &Value, req: Request) -> Result {
+async fn check_strip_prefix(case: &Value, req: Request) -> Outcome {
     let (prefix, raw) = (text(&case["prefix"]), req.uri().path().to_owned());
     let see = |req: Request| async move { req.uri().path().to_owned() };
     let response = StripPrefix::new(&prefix, see).serve_http(req).await;
     let got = match response.status() {
         StatusCode::OK => Some(response.text().await.unwrap()),
         StatusCode::NOT_FOUND => None,
-        other => return Result::Failed(format!("status {other}")),
+        other => return Outcome::Failed(format!("status {other}")),
     };
     let promised = without_prefix(&prefix, &raw);
     if got != promised {
-        return Result::Failed(format!("got {got:?}, by the plain rule {promised:?}"));
+        return Outcome::Failed(format!("got {got:?}, by the plain rule {promised:?}"));
     }
     let go = match case["status"].as_u64() {
         Some(200) => Some((bytes(&case["path"]), text(&case["raw_path"]), text(&case["escaped"]))),
@@ -156,21 +157,21 @@ async fn check_strip_prefix(case: &Value, req: Request) -> Result {
         _ => false,
     };
     if same {
-        return Result::Passed;
+        return Outcome::Passed;
     }
     let decoded: Vec<u8> = percent_decode_str(&raw).collect();
     let below = decoded.starts_with(prefix.as_bytes());
     match got {
-        None if below => Result::Differs("prefix_inside_a_segment"),
-        Some(_) if has_quirk(case, "escaped_slash_lost") => Result::Differs("escaped_slash_lost"),
-        Some(_) if !raw.starts_with(&prefix) && go.is_none() => Result::Differs("escaped_prefix"),
+        None if below => Outcome::Differs("prefix_inside_a_segment"),
+        Some(_) if has_quirk(case, "escaped_slash_lost") => Outcome::Differs("escaped_slash_lost"),
+        Some(_) if !raw.starts_with(&prefix) && go.is_none() => Outcome::Differs("escaped_prefix"),
         Some(got) if prefix.ends_with('/') || decoded == prefix.as_bytes() => {
             let (path, ..) = go.unwrap();
             let with_slash = [b"/", path.as_slice()].concat();
             let kept = percent_decode_str(&got).eq(with_slash);
-            if kept { Result::Differs("rest_has_its_slash") } else { Result::Failed(format!("got {got}")) }
+            if kept { Outcome::Differs("rest_has_its_slash") } else { Outcome::Failed(format!("got {got}")) }
         }
-        got => Result::Failed(format!("got {got:?}")),
+        got => Outcome::Failed(format!("got {got:?}")),
     }
 }
 
@@ -189,7 +190,7 @@ fn without_prefix(prefix: &str, path: &str) -> Option<String> {
     (shared == wanted.len() && enough).then(|| format!("/{}", segments[shared..].join("/")))
 }
 
-async fn check_clean_path(case: &Value, req: Request) -> Result {
+async fn check_clean_path(case: &Value, req: Request) -> Outcome {
     let mux = ServeMux::new();
     mux.handle("/", |_req| async {});
     let (path, query) = (req.uri().path().to_owned(), req.uri().query().map(str::to_owned));
@@ -198,25 +199,25 @@ async fn check_clean_path(case: &Value, req: Request) -> Result {
     let response = mux.serve_http(req).await;
     let got = response.headers().get(LOCATION).map_or(Value::Null, |value| json!(value.to_str().unwrap()));
     if (response.status() == StatusCode::TEMPORARY_REDIRECT) == got.is_null() {
-        return Result::Failed(format!("status {} with location {got}", response.status()));
+        return Outcome::Failed(format!("status {} with location {got}", response.status()));
     }
     if got == case["location"] {
-        return Result::Passed;
+        return Outcome::Passed;
     }
     // Only an absolute form can have no path at all.
     if !target.starts_with('/')
         && !target.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
         && got.is_null()
     {
-        return Result::Differs("empty_path_is_slash");
+        return Outcome::Differs("empty_path_is_slash");
     }
     if target.contains('#') {
         let kept = case["location"].as_str().map(|place| place.split('#').next().unwrap().trim_end_matches('?'));
         let same = got.as_str() == kept;
-        return if same { Result::Differs("target_with_fragment") } else { Result::Failed(format!("got {got}")) };
+        return if same { Outcome::Differs("target_with_fragment") } else { Outcome::Failed(format!("got {got}")) };
     }
     if !has_quirk(case, "escaped_slash_lost") {
-        return Result::Failed(format!("got {got}"));
+        return Outcome::Failed(format!("got {got}"));
     }
     let promised = match reference::verdict(&[Plain::new("/")], "GET", &url_host, "site.test", &path) {
         Verdict::Redirect { path, .. } => {
@@ -225,28 +226,28 @@ async fn check_clean_path(case: &Value, req: Request) -> Result {
         _ => Value::Null,
     };
     if got == promised {
-        Result::Differs("escaped_slash_lost")
+        Outcome::Differs("escaped_slash_lost")
     } else {
-        Result::Failed(format!("got {got}, promised {promised}"))
+        Outcome::Failed(format!("got {got}, promised {promised}"))
     }
 }
 
 #[test]
 fn golden_cross_origin() {
-    let mut run = Run::load("cross_origin.json");
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "cross_origin.json");
     known_keys(&run.data, &["subject", "oracle", "format", "cases"]);
     let keys = [
         "kind", "origin", "ok", "error", "patterns", "results", "trusted", "bypass", "method", "target", "host",
         "headers", "allowed", "reason", "status", "quirks", "note",
     ];
     let runtime = runtime();
-    run.cases(&keys, |case| match case["kind"].as_str().unwrap() {
+    run.check(&keys, |case| match case["kind"].as_str().unwrap() {
         _ if !["origin", "patterns", "trusted", "bypass"].iter().all(|key| is_text(&case[key])) => {
-            Result::Differs("not_text")
+            Outcome::Differs("not_text")
         }
         _ if !is_text(&case["target"]) => {
             let refused = Uri::try_from(bytes(&case["target"]).as_slice()).is_err();
-            if refused { Result::Differs("target_not_a_uri") } else { Result::Failed("taken".into()) }
+            if refused { Outcome::Differs("target_not_a_uri") } else { Outcome::Failed("taken".into()) }
         }
         "config_origin" => check_origin(case),
         "config_bypass" => check_bypass(case),
@@ -256,7 +257,7 @@ fn golden_cross_origin() {
     run.finish();
 }
 
-fn check_origin(case: &Value) -> Result {
+fn check_origin(case: &Value) -> Outcome {
     let added = CrossOriginProtection::new().add_trusted_origin(&text(&case["origin"]));
     let got = added.as_ref().err().map(|error| match error.fault() {
         OriginFault::Unparsable(_) => "unparsable",
@@ -266,10 +267,10 @@ fn check_origin(case: &Value) -> Result {
         other => panic!("a fault that this runner does not know: {other:?}"),
     });
     let same = case["ok"] == json!(got.is_none()) && case.get("error").and_then(Value::as_str) == got;
-    if same { Result::Passed } else { Result::Failed(format!("got {got:?}")) }
+    if same { Outcome::Passed } else { Outcome::Failed(format!("got {got:?}")) }
 }
 
-fn check_bypass(case: &Value) -> Result {
+fn check_bypass(case: &Value) -> Outcome {
     let protection = CrossOriginProtection::new();
     let patterns: Vec<_> = case["patterns"].as_array().unwrap().iter().map(text).collect();
     let mut accepted: Vec<(usize, &str)> = Vec::new();
@@ -290,10 +291,10 @@ fn check_bypass(case: &Value) -> Result {
             (None, None) => panic!("neither a fault nor a conflict: {error}"),
         });
     }
-    if json!(got) == case["results"] { Result::Passed } else { Result::Failed(format!("got {}", json!(got))) }
+    if json!(got) == case["results"] { Outcome::Passed } else { Outcome::Failed(format!("got {}", json!(got))) }
 }
 
-async fn check_request(case: &Value) -> Result {
+async fn check_request(case: &Value) -> Outcome {
     let protection = CrossOriginProtection::new();
     for origin in case["trusted"].as_array().unwrap() {
         protection.add_trusted_origin(&text(origin)).unwrap();
@@ -303,7 +304,7 @@ async fn check_request(case: &Value) -> Result {
     }
     let (method, target) = (case["method"].as_str().unwrap(), text(&case["target"]));
     let Some(mut req) = request(method, &target, &text(&case["host"])) else {
-        return Result::Differs("target_not_a_uri");
+        return Outcome::Differs("target_not_a_uri");
     };
     for field in case["headers"].as_array().unwrap() {
         let name: http::HeaderName = text(&field[0]).parse().unwrap();
@@ -319,5 +320,5 @@ async fn check_request(case: &Value) -> Result {
     let same = case["allowed"] == json!(reason.is_none())
         && case.get("reason").and_then(Value::as_str) == reason
         && want_status == u64::from(status.as_u16());
-    if same { Result::Passed } else { Result::Failed(format!("got {reason:?}, {status}")) }
+    if same { Outcome::Passed } else { Outcome::Failed(format!("got {reason:?}, {status}")) }
 }

@@ -3,52 +3,32 @@
 // clippy.toml lets tests unwrap and print; here their helpers do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+use roundtrip_golden::{Outcome, Run, has_quirk};
 use roundtrip_transport::ProxyEnv;
 use roundtrip_types::ErrorKind;
 use serde_json::Value;
 
-const FILE: &str = "proxy_env.json";
-
 #[test]
 fn golden_proxy_env() {
-    let data = load();
-    known_keys(&data, &["subject", "oracle", "format", "cases"]);
-    let (mut passed, mut differs, mut failures) = (0, 0, Vec::new());
-    for (index, case) in data["cases"].as_array().expect("cases is a list").iter().enumerate() {
-        known_keys(case, &["env", "url", "proxy", "error", "quirks", "note"]);
-        match check(case) {
-            Ok(Verdict::Passed) => passed += 1,
-            Ok(Verdict::Differs) => differs += 1,
-            Err(why) => failures.push(format!("{FILE} case {index}: {case}\n    {why}")),
-        }
-    }
-    println!("{FILE}: {passed} passed, {} failed, {differs} differs", failures.len());
-    if differs == 0 {
-        println!("{FILE}: the difference unusable_proxy_value applies to no case here");
-    }
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures[..failures.len().min(20)].join("\n"));
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "proxy_env.json");
+    run.check(&["env", "url", "proxy", "error", "quirks", "note"], check);
+    run.finish();
 }
 
-enum Verdict {
-    Passed,
-    /// The result is not Go's, but the one that `unusable_proxy_value` promises.
-    Differs,
-}
-
-fn check(case: &Value) -> Result<Verdict, String> {
+fn check(case: &Value) -> Outcome {
     let env = case["env"].as_object().expect("env is an object");
     let env = ProxyEnv::from_vars(|name| env.get(name).map(|value| value.as_str().expect("text").to_owned()));
     let (scheme, host, port) = split(case["url"].as_str().expect("text"));
     let got = env.proxy_for(&scheme, &host, port);
     let shown = format!("got {:?}", got.as_ref().map(|proxy| proxy.as_ref().map(|proxy| proxy.url_with_credentials())));
-    if case["quirks"].as_array().is_some_and(|quirks| quirks.iter().any(|quirk| quirk == "unusable_proxy_value")) {
+    if has_quirk(case, "unusable_proxy_value") {
         return match got {
             Err(error)
                 if error.kind() == ErrorKind::Request && error.to_string().contains("_PROXY: the proxy URL \"") =>
             {
-                Ok(Verdict::Differs)
+                Outcome::Differs("unusable_proxy_value")
             }
-            _ => Err(shown),
+            _ => Outcome::Failed(shown),
         };
     }
     let right = match (&case["error"], &case["proxy"], &got) {
@@ -59,7 +39,7 @@ fn check(case: &Value) -> Result<Verdict, String> {
         (Value::Null, Value::String(want), Ok(Some(proxy))) => proxy.url_with_credentials() == want,
         _ => false,
     };
-    if right { Ok(Verdict::Passed) } else { Err(shown) }
+    if right { Outcome::Passed } else { Outcome::Failed(shown) }
 }
 
 /// Scheme, host and port of a request's URL, some of which are no URLs that could be sent.
@@ -73,17 +53,4 @@ fn split(url: &str) -> (String, String, u16) {
     };
     let default = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
     (scheme.to_owned(), host.replace("%25", "%"), port.parse().unwrap_or(default))
-}
-
-fn load() -> Value {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
-    let folder = std::env::var("ROUNDTRIP_GOLDEN_DIR").unwrap_or_else(|_| own.into());
-    let path = std::path::Path::new(&folder).join(FILE);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn known_keys(value: &Value, keys: &[&str]) {
-    let unknown: Vec<_> = value.as_object().expect("an object").keys().filter(|k| !keys.contains(&&***k)).collect();
-    assert!(unknown.is_empty(), "unknown keys {unknown:?} in {value}");
 }

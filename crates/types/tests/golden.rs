@@ -3,19 +3,15 @@
 // clippy.toml lets tests unwrap and print; here their helpers do.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-mod run;
-
 use http::Method;
+use roundtrip_golden::{Outcome, Run, bytes, known_keys, text_or_base64};
 use roundtrip_types::{BasicAuth, Cookie, CookieError, Form, FormFault, FormValues, HttpDate, SameSite};
-use run::{Outcome, Run, bytes, known_keys, text_or_base64};
 use serde_json::{Map, Value, json};
-
-const DIFFERS: &str = include_str!("golden/differs.json");
 
 #[test]
 fn golden_cookie_set_parse() {
-    let mut run = Run::load("cookie_set_parse.json", DIFFERS);
-    run.cases(&["line", "cookie", "error", "note", "quirks"], |case| {
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "cookie_set_parse.json");
+    run.check(&["line", "cookie", "error", "note", "quirks"], |case| {
         let got = match Cookie::parse_set_cookie(&bytes(&case["line"])) {
             Ok(cookie) => json!({"cookie": in_words(&cookie)}),
             Err(error) => json!({"error": slug(error)}),
@@ -29,8 +25,8 @@ fn golden_cookie_set_parse() {
 
 #[test]
 fn golden_cookie_header_parse() {
-    let mut run = Run::load("cookie_header_parse.json", DIFFERS);
-    run.cases(&["lines", "lenient", "strict", "note", "quirks"], |case| {
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "cookie_header_parse.json");
+    run.check(&["lines", "lenient", "strict", "note", "quirks"], |case| {
         let triples = |cookies: Vec<Cookie>| {
             cookies.into_iter().map(|cookie| json!([cookie.name, cookie.value, cookie.quoted])).collect::<Value>()
         };
@@ -51,8 +47,8 @@ fn golden_cookie_header_parse() {
 
 #[test]
 fn golden_cookie_write() {
-    let mut run = Run::load("cookie_write.json", DIFFERS);
-    run.cases(&["fields", "set_cookie", "valid", "cookie", "note", "quirks"], |case| {
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "cookie_write.json");
+    run.check(&["fields", "set_cookie", "valid", "cookie", "note", "quirks"], |case| {
         let fields = &case["fields"];
         let keys = [
             "name",
@@ -99,8 +95,8 @@ fn golden_cookie_write() {
 
 #[test]
 fn golden_basic_auth() {
-    let mut run = Run::load("basic_auth.json", DIFFERS);
-    run.cases(&["kind", "header", "ok", "username", "password", "note", "quirks"], |case| {
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "basic_auth.json");
+    run.check(&["kind", "header", "ok", "username", "password", "note", "quirks"], |case| {
         match case["kind"].as_str() {
             Some("parse") => {
                 let first = match &case["header"] {
@@ -132,7 +128,7 @@ fn golden_basic_auth() {
 
 #[test]
 fn golden_form_urlencoded() {
-    let mut run = Run::load("form_urlencoded.json", DIFFERS);
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "form_urlencoded.json");
     let keys = [
         "kind",
         "text",
@@ -147,7 +143,7 @@ fn golden_form_urlencoded() {
         "note",
         "quirks",
     ];
-    run.cases(&keys, |case| {
+    run.check(&keys, |case| {
         let optional = |key: &str| Some(&case[key]).filter(|value| !value.is_null()).map(bytes);
         match case["kind"].as_str() {
             Some("query") => {
@@ -184,8 +180,8 @@ fn golden_form_urlencoded() {
 
 #[test]
 fn golden_http_date() {
-    let mut run = Run::load("http_date.json", DIFFERS);
-    run.cases(&["kind", "text", "unix", "nanos", "error", "note", "quirks"], |case| match case["kind"].as_str() {
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "http_date.json");
+    run.check(&["kind", "text", "unix", "nanos", "error", "note", "quirks"], |case| match case["kind"].as_str() {
         Some("parse") => {
             // What is not text is no date.
             let parsed = String::from_utf8(bytes(&case["text"])).ok().and_then(|text| text.parse::<HttpDate>().ok());

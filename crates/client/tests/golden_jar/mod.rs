@@ -6,7 +6,7 @@ use roundtrip_client::{Jar, JarConfig, JarUrl, MemoryJar, PublicSuffixes};
 use roundtrip_types::Cookie;
 use serde_json::{Value, json};
 
-use crate::run::{Outcome, bytes, has_quirk, known_keys};
+use roundtrip_golden::{Outcome, bytes, has_quirk, known_keys};
 
 /// The list of the file: the longest entry that the domain ends in, else its last label.
 #[derive(Clone)]

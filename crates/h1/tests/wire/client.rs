@@ -8,7 +8,9 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use super::{Run, Verdict, fields, has_bare_lf, known_keys, latin1, part_bytes, short};
+use roundtrip_golden::{
+    LooseResponse, Outcome, Run, fields, has_bare_lf, has_padded_size, known_keys, latin1, short, trailer_section,
+};
 
 const KEYS: &[&str] = &[
     "request",
@@ -38,9 +40,8 @@ struct Seen {
 }
 
 pub(crate) fn run() {
-    let mut run = Run::load("client_wire.json", KEYS);
-    for index in 0..run.cases.len() {
-        let case = run.cases[index].clone();
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "client_wire.json").with_keys(KEYS);
+    for (index, case) in run.cases().into_iter().enumerate() {
         known_keys(&case["request"], &["method", "path", "headers", "body", "trace_interim"]);
         if decodes_gzip(&case) {
             run.partly(index, "content coding belongs to the transport; head and reuse are checked");
@@ -54,25 +55,25 @@ pub(crate) fn run() {
     run.finish();
 }
 
-fn check(case: &Value) -> Verdict {
+fn check(case: &Value) -> Outcome {
     let seen = exchange(case);
     match case["must"].as_str() {
-        Some("accept") if seen.rejected => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
+        Some("accept") if seen.rejected => return Outcome::Failed(format!("must be accepted: {}", seen.error)),
         Some("reject") if !seen.rejected && case["want"]["body_end"] != "error:bad_gzip" && !decodes_gzip(case) => {
-            return Verdict::Failed(format!("must be rejected: {}", seen.facts));
+            return Outcome::Failed(format!("must be rejected: {}", seen.facts));
         }
         _ => {}
     }
     if case["must_close"] == true && seen.same_connection {
-        return Verdict::Failed("the connection must be closed".into());
+        return Outcome::Failed("the connection must be closed".into());
     }
     let want = wanted(case);
     if seen.facts == want {
-        return Verdict::Passed;
+        return Outcome::Passed;
     }
     match promised(case, &seen) {
-        Some(slug) => Verdict::Differs(slug),
-        None => Verdict::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
+        Some(slug) => Outcome::Differs(slug),
+        None => Outcome::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
     }
 }
 
@@ -155,7 +156,7 @@ fn decodes_gzip(case: &Value) -> bool {
 }
 
 fn input(case: &Value) -> Vec<u8> {
-    case["reply"].as_array().unwrap().iter().flat_map(part_bytes).collect()
+    case["reply"].as_array().unwrap().iter().flat_map(super::part).collect()
 }
 
 fn exchange(case: &Value) -> Seen {
@@ -167,7 +168,7 @@ fn exchange(case: &Value) -> Seen {
     let mut limits = Limits::response();
     limits.max_head_bytes = limit.map_or(limits.max_head_bytes, |n| usize::try_from(n).unwrap());
 
-    let mut parts = case["reply"].as_array().unwrap().iter().map(part_bytes).collect::<Vec<_>>().into_iter();
+    let mut parts = case["reply"].as_array().unwrap().iter().map(super::part).collect::<Vec<_>>().into_iter();
     let mut buf = BytesMut::new();
     let mut parser = ResponseParser::new(limits);
     let mut interim = Vec::new();
@@ -309,7 +310,7 @@ fn without_body(method: &Method, head: &roundtrip_h1::ResponseHead) -> i64 {
 /// The difference that covers this case, if its promise was kept. Predicates look at the input alone.
 fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
     let input = input(case);
-    let head = Head::last(&input);
+    let head = LooseResponse::last(&input);
     let want = wanted(case);
     let refused = json!({"outcome": "error", "error": "malformed", "same_connection": false});
     let with = |change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
@@ -429,48 +430,4 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         }
     }
     None
-}
-
-/// A size line with white space before its end.
-fn has_padded_size(input: &[u8]) -> bool {
-    latin1(input).split("\r\n").any(|line| {
-        let size = line.trim_end_matches([' ', '\t']);
-        size.len() < line.len() && !size.is_empty() && size.bytes().all(|b| b.is_ascii_hexdigit())
-    })
-}
-
-/// What follows the last chunk, in lower case.
-fn trailer_section(input: &[u8]) -> String {
-    let text = latin1(input).to_lowercase();
-    text.rsplit_once("\r\n0\r\n").map_or(String::new(), |(_, rest)| rest.to_owned())
-}
-
-/// The head of the final response, taken apart loosely.
-struct Head {
-    status_line: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    fn last(input: &[u8]) -> Self {
-        let text = latin1(input);
-        let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        loop {
-            let status_line = lines.next().unwrap_or("").to_owned();
-            let fields: Vec<_> = lines
-                .by_ref()
-                .take_while(|line| !line.is_empty())
-                .filter_map(|line| line.split_once(':'))
-                .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-                .collect();
-            let interim = status_line.get(9..10) == Some("1") && status_line.get(9..12) != Some("101");
-            if !interim {
-                return Head { status_line, fields };
-            }
-        }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }

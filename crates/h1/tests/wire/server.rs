@@ -9,7 +9,7 @@ use roundtrip_h1::{
 };
 use serde_json::{Value, json};
 
-use super::{Run, Verdict, fields, has_bare_lf, known_keys, latin1, part_bytes, short};
+use roundtrip_golden::{LooseRequest, Outcome, Run, fields, has_bare_lf, is_authority, known_keys, latin1, short};
 
 const KEYS: &[&str] = &[
     "should",
@@ -48,9 +48,8 @@ enum End {
 }
 
 pub(crate) fn run() {
-    let mut run = Run::load("server_wire.json", KEYS);
-    for index in 0..run.cases.len() {
-        let case = run.cases[index].clone();
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), "server_wire.json").with_keys(KEYS);
+    for (index, case) in run.cases().into_iter().enumerate() {
         if !reads_all(&case) {
             run.partly(index, "the handler or the server ends the connection; request heads are checked");
         } else if case["group"] == "response" {
@@ -73,25 +72,25 @@ fn reads_all(case: &Value) -> bool {
         || (case["handler"]["kind"] == "respond" && case["want"]["closed"] == false)
 }
 
-fn check(case: &Value) -> Verdict {
+fn check(case: &Value) -> Outcome {
     let seen = connection(case);
     let about = usize::try_from(case["about"].as_u64().unwrap_or(0)).unwrap();
     let refused = seen.end != End::Open && seen.end != End::Closed && seen.requests.len() <= about + 1;
     match case["must"].as_str() {
-        Some("accept") if refused => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
+        Some("accept") if refused => return Outcome::Failed(format!("must be accepted: {}", seen.error)),
         Some("reject") if !refused && case["want"]["seen"].as_array().is_none_or(|s| s.len() <= about) => {
-            return Verdict::Failed(format!("must be rejected: {:?}", seen.requests));
+            return Outcome::Failed(format!("must be rejected: {:?}", seen.requests));
         }
         _ => {}
     }
     if case["must_close"] == true && seen.end == End::Open && case["handler"]["headers"]["Connection"] != "close" {
-        return Verdict::Failed("the connection must be closed".into());
+        return Outcome::Failed("the connection must be closed".into());
     }
     let agreed = agrees(case, &seen).and_then(|()| response_framings(case));
     match (agreed, promised(case, &seen)) {
-        (Ok(()), _) => Verdict::Passed,
-        (Err(_), Some(slug)) => Verdict::Differs(slug),
-        (Err(why), None) => Verdict::Failed(format!("{why}\n    ended {:?} {}", seen.end, seen.error)),
+        (Ok(()), _) => Outcome::Passed,
+        (Err(_), Some(slug)) => Outcome::Differs(slug),
+        (Err(why), None) => Outcome::Failed(format!("{why}\n    ended {:?} {}", seen.end, seen.error)),
     }
 }
 
@@ -201,7 +200,7 @@ fn connection(case: &Value) -> Seen {
     };
     let send = case["send"].as_array().unwrap();
     let half_closes = send.iter().any(|part| part["half_close"] == true);
-    let mut parts = send.iter().map(part_bytes).collect::<Vec<_>>().into_iter();
+    let mut parts = send.iter().map(super::part).collect::<Vec<_>>().into_iter();
     let mut buf = BytesMut::new();
     let mut parser = RequestParser::new(limits);
     let mut requests = Vec::new();
@@ -297,13 +296,13 @@ fn request(
 
 /// The difference that covers this case, if its promise was kept. Predicates look at the input alone.
 fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
-    let input: Vec<u8> = case["send"].as_array().unwrap().iter().flat_map(part_bytes).collect();
+    let input: Vec<u8> = case["send"].as_array().unwrap().iter().flat_map(super::part).collect();
     let text = latin1(&input);
     let wanted = case["want"]["seen"].as_array().unwrap();
     // Whatever comes before the request in question has to agree.
     let agreed =
         wanted.iter().zip(&seen.requests).take_while(|(w, g)| comparable(w, true) == comparable(g, true)).count();
-    let request = Loose::new(&text, agreed);
+    let request = LooseRequest::new(&text, agreed);
     let refused_with =
         |status: u16| seen.end == End::Refused(StatusCode::from_u16(status).unwrap()) && seen.requests.len() == agreed;
     let te = request.values("transfer-encoding");
@@ -350,7 +349,7 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         comparable(got, true) == promise
     });
     let body = &request.body;
-    let last = Loose::new(&text, agreed.saturating_sub(1));
+    let last = LooseRequest::new(&text, agreed.saturating_sub(1));
     let trailer_len = body.rsplit_once("\r\n0\r\n").map_or(0, |(_, trailers)| trailers.len());
     for (slug, applies, kept) in [
         ("minor_version", request.version.as_bytes().get(7) > Some(&b'1'), differs_in("proto", json!("HTTP/1.1"))),
@@ -392,43 +391,4 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         }
     }
     None
-}
-
-fn is_authority(target: &str) -> bool {
-    !target.starts_with('/') && target != "*" && !target.contains("://")
-}
-
-/// The request behind the first `n` of a connection, taken apart loosely.
-struct Loose {
-    method: String,
-    target: String,
-    version: String,
-    fields: Vec<(String, String)>,
-    has_fold: bool,
-    body: String,
-}
-
-impl Loose {
-    fn new(text: &str, n: usize) -> Self {
-        // Request lines end with the version; bodies in these files never do.
-        let is_start =
-            |line: &str| line.trim_end().rsplit_once(' ').is_some_and(|(_, version)| version.starts_with("HTTP/"));
-        let mut lines = text.split('\n');
-        let start = lines.by_ref().filter(|line| is_start(line)).nth(n).unwrap_or("").trim_end();
-        let mut words = start.split(' ');
-        let method = words.next().unwrap_or("").to_owned();
-        let version = words.next_back().unwrap_or("").to_owned();
-        let target = words.collect::<Vec<_>>().join(" ");
-        let head: Vec<_> =
-            lines.by_ref().map(|line| line.trim_end_matches('\r')).take_while(|line| !line.is_empty()).collect();
-        let has_fold = head.iter().any(|line| line.starts_with([' ', '\t']));
-        let fields = head.iter().filter_map(|line| line.split_once(':'));
-        let fields = fields.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-        let body = "\r\n".to_owned() + &lines.take_while(|line| !is_start(line)).collect::<Vec<_>>().join("\n");
-        Loose { method, target, version, fields, has_fold, body }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }

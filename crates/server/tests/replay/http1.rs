@@ -79,7 +79,7 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn head(bytes: &[u8]) -> Option<(Reply, &[u8])> {
     let (first, mut rest) = line(bytes)?;
-    let first = super::latin1(first);
+    let first = roundtrip_golden::latin1(first);
     let mut words = first.splitn(3, ' ');
     let mut reply = Reply { proto: words.next()?.to_owned(), ..Reply::default() };
     if !reply.proto.starts_with("HTTP/1.") {
@@ -97,7 +97,7 @@ fn fields<'a>(mut rest: &'a [u8], into: &mut BTreeMap<String, Vec<String>>) -> O
         if one.is_empty() {
             return Some(rest);
         }
-        let one = super::latin1(one);
+        let one = roundtrip_golden::latin1(one);
         let (name, value) = one.split_once(':')?;
         into.entry(name.to_lowercase()).or_default().push(value.trim().to_owned());
     }
@@ -106,7 +106,7 @@ fn fields<'a>(mut rest: &'a [u8], into: &mut BTreeMap<String, Vec<String>>) -> O
 fn chunked<'a>(reply: &mut Reply, mut rest: &'a [u8]) -> &'a [u8] {
     loop {
         let Some((size, behind)) = line(rest) else { return rest };
-        let Ok(size) = usize::from_str_radix(&super::latin1(size), 16) else { return rest };
+        let Ok(size) = usize::from_str_radix(&roundtrip_golden::latin1(size), 16) else { return rest };
         if size == 0 {
             let Some(behind) = fields(behind, &mut reply.trailers) else { return rest };
             reply.complete = true;

@@ -16,20 +16,21 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::http1::Replies;
-use super::{Run, Verdict, base64, known_keys, text};
+use super::{replay, text};
+use roundtrip_golden::{Outcome, base64, known_keys};
 
 pub(crate) fn run_states() {
-    Run::load("conn_state.json", &["name", "server", "steps", "want"]).replay(16, |case| async move {
+    replay("conn_state.json", &["name", "server", "steps", "want"], 16, |case| async move {
         if case["server"]["tls"] == true && cfg!(not(feature = "tls")) {
-            return Verdict::Elsewhere("the feature tls, which is off");
+            return Outcome::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         let got = json!(seen.states);
         if let Some(failed) = seen.failed {
-            return Verdict::Failed(format!("{failed}; states {got}"));
+            return Outcome::Failed(format!("{failed}; states {got}"));
         }
         if got == case["want"]["states"] {
-            return Verdict::Passed;
+            return Outcome::Passed;
         }
         // The client leaves in the middle of a body that the handler reads.
         let cut = case["steps"].as_array().unwrap().iter().any(|step| {
@@ -42,25 +43,25 @@ pub(crate) fn run_states() {
             })
         });
         if cut && seen.states.values().all(|states| states == &["new", "active", "closed"]) {
-            return Verdict::Differs("cut_body_is_never_idle");
+            return Outcome::Differs("cut_body_is_never_idle");
         }
-        Verdict::Failed(format!("states {got}, not {}", case["want"]["states"]))
+        Outcome::Failed(format!("states {got}, not {}", case["want"]["states"]))
     });
 }
 
 pub(crate) fn run_shutdown() {
-    Run::load("shutdown.json", &["name", "server", "steps", "want"]).replay(16, |case| async move {
+    replay("shutdown.json", &["name", "server", "steps", "want"], 16, |case| async move {
         if case["server"]["tls"] == true && cfg!(not(feature = "tls")) {
-            return Verdict::Elsewhere("the feature tls, which is off");
+            return Outcome::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         if let Some(failed) = &seen.failed {
-            return Verdict::Failed(format!("{failed}; {seen:?}"));
+            return Outcome::Failed(format!("{failed}; {seen:?}"));
         }
         match (agrees(&case["want"], &seen), promised(&case, &seen)) {
-            (Ok(()), _) => Verdict::Passed,
-            (Err(_), Some(slug)) => Verdict::Differs(slug),
-            (Err(why), None) => Verdict::Failed(why),
+            (Ok(()), _) => Outcome::Passed,
+            (Err(_), Some(slug)) => Outcome::Differs(slug),
+            (Err(why), None) => Outcome::Failed(why),
         }
     });
 }

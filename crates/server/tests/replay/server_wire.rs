@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::http1::{Replies, Reply};
-use super::{Run, Verdict, base64, known_keys, latin1, text, to_base64};
+use super::{replay, text};
+use roundtrip_golden::{Outcome, known_keys, latin1, part_bytes, to_base64};
 
 const KEYS: &[&str] = &[
     "name",
@@ -35,7 +36,7 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) fn run() {
-    Run::load("server_wire.json", KEYS).replay(48, |case| async move { check(&case).await });
+    replay("server_wire.json", KEYS, 48, |case| async move { check(&case).await });
 }
 
 /// What came of one connection.
@@ -47,17 +48,17 @@ struct Seen {
     requests: Vec<Value>,
 }
 
-async fn check(case: &Value) -> Verdict {
+async fn check(case: &Value) -> Outcome {
     let seen = play(case).await;
     if let Err(why) = safe(case, &seen)
         && promised(case, &seen) != Some(KNOWN_FAULT)
     {
-        return Verdict::Failed(format!("{why}\n    {}\n    {}", case["preview"], shown(&seen)));
+        return Outcome::Failed(format!("{why}\n    {}\n    {}", case["preview"], shown(&seen)));
     }
     match (agrees(case, &seen), promised(case, &seen)) {
-        (Ok(()), _) => Verdict::Passed,
-        (Err(_), Some(slug)) => Verdict::Differs(slug),
-        (Err(why), None) => Verdict::Failed(format!(
+        (Ok(()), _) => Outcome::Passed,
+        (Err(_), Some(slug)) => Outcome::Differs(slug),
+        (Err(why), None) => Outcome::Failed(format!(
             "{why}\n    must {} should {}; {}\n    {}\n    {}",
             case["must"],
             case["should"],
@@ -257,15 +258,6 @@ fn promised(case: &Value, seen: &Seen) -> Option<&'static str> {
         agreed,
         input: &latin1(&input),
     })
-}
-
-/// The bytes of one part of a script, or none for a part that only waits.
-fn part_bytes(part: &Value) -> Vec<u8> {
-    let mut bytes = part["b64"].as_str().map(base64).unwrap_or_default();
-    if let Some(text) = part["repeat_b64"].as_str() {
-        bytes.extend(base64(text).repeat(usize::try_from(part["times"].as_u64().unwrap()).unwrap()));
-    }
-    bytes
 }
 
 // --- playing a case

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::http1::Replies;
-use super::{Run, Verdict, base64, known_keys, text};
+use super::{replay, text};
+use roundtrip_golden::{Outcome, base64, known_keys};
 
 const KEYS: &[&str] = &[
     "name",
@@ -31,18 +32,18 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) fn run() {
-    Run::load("timeouts.json", KEYS).replay(64, |case| async move {
+    replay("timeouts.json", KEYS, 64, |case| async move {
         if case["side"] == "client" {
-            return Verdict::Elsewhere("the transport's runner");
+            return Outcome::Elsewhere("the transport's runner");
         }
         if case["tls"] == true && cfg!(not(feature = "tls")) {
-            return Verdict::Elsewhere("the feature tls, which is off");
+            return Outcome::Elsewhere("the feature tls, which is off");
         }
         let seen = play(&case).await;
         match (agrees(&case, &seen), promised(&case, &seen)) {
-            (Ok(()), _) => Verdict::Passed,
-            (Err(_), Some(slug)) => Verdict::Differs(slug),
-            (Err(why), None) => Verdict::Failed(format!("{why}; {seen:?}")),
+            (Ok(()), _) => Outcome::Passed,
+            (Err(_), Some(slug)) => Outcome::Differs(slug),
+            (Err(why), None) => Outcome::Failed(format!("{why}; {seen:?}")),
         }
     });
 }

@@ -1,5 +1,6 @@
 //! The deliberate differences of `server_wire.json`: predicates over the input, and the result that each promises.
 
+use roundtrip_golden::{LooseRequest, has_bare_lf, is_authority};
 use serde_json::Value;
 
 use super::http1::Reply;
@@ -21,7 +22,7 @@ pub(crate) struct Result<'a> {
 /// The difference that covers this case, if its promise was kept.
 pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
     let (case, agreed) = (result.case, result.agreed);
-    let request = Loose::new(result.input, agreed);
+    let request = LooseRequest::new(result.input, agreed);
     let te = request.values("transfer-encoding");
     let has_length = !request.values("content-length").is_empty();
     let chunked = te.iter().any(|value| value.to_lowercase().contains("chunked"));
@@ -35,7 +36,7 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             && result.replies[agreed].status == status
     };
     for (slug, status, applies) in [
-        ("bare_lf", 400, has_bare_lf(result.input)),
+        ("bare_lf", 400, has_bare_lf(result.input.as_bytes())),
         ("fold", 400, request.has_fold),
         (
             "target_form",
@@ -86,9 +87,9 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
     let uri = request.target.parse::<http::Uri>().map(|uri| uri.to_string()).unwrap_or_default();
     let before_fragment = request.target.split('#').next().unwrap_or("").to_owned();
     let body = &request.body;
-    let first = Loose::new(result.input, 0);
+    let first = LooseRequest::new(result.input, 0);
     let about = usize::try_from(case["about"].as_u64().unwrap_or(0)).unwrap();
-    let asked = Loose::new(result.input, about);
+    let asked = LooseRequest::new(result.input, about);
     let both = !asked.values("transfer-encoding").is_empty() && !asked.values("content-length").is_empty();
     let sets = |name: &str| {
         handler["headers"].as_object().is_some_and(|set| set.keys().any(|key| key.eq_ignore_ascii_case(name)))
@@ -196,7 +197,7 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
             handler["trailers"].is_object() && !(wants_trailers && go.len() == 1),
             as_go
                 && result.replies.iter().enumerate().all(|(n, reply)| {
-                    let asked = Loose::new(result.input, n);
+                    let asked = LooseRequest::new(result.input, n);
                     let wants = asked.values("te").iter().any(|te| te.contains("trailers"));
                     wants != reply.trailers.is_empty() || reply.framing != "chunked"
                 }),
@@ -222,10 +223,6 @@ pub(crate) fn promised(result: &Result<'_>) -> Option<&'static str> {
     None
 }
 
-fn is_authority(target: &str) -> bool {
-    !target.starts_with('/') && target != "*" && !target.contains("://")
-}
-
 /// RFC 9110's `Host`, said in another way than the server does.
 fn is_host(host: &str) -> bool {
     let (name, port) = match host.rfind(':') {
@@ -240,47 +237,4 @@ fn is_host(host: &str) -> bool {
     let escapes_ok =
         name.split('%').skip(1).all(|rest| rest.len() >= 2 && rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit));
     port_ok && name_ok && escapes_ok
-}
-
-/// Whether a head, up to its first empty line, has a line that ends with LF alone.
-fn has_bare_lf(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let end = (0..bytes.len()).find(|&i| bytes[i..].starts_with(b"\n\n") || bytes[i..].starts_with(b"\n\r\n"));
-    let head = &bytes[..end.map_or(bytes.len(), |i| (i + 3).min(bytes.len()))];
-    head.iter().enumerate().any(|(i, &b)| b == b'\n' && (i == 0 || head[i - 1] != b'\r'))
-}
-
-/// The request behind the first `n` of a connection, taken apart loosely.
-struct Loose {
-    method: String,
-    target: String,
-    version: String,
-    fields: Vec<(String, String)>,
-    has_fold: bool,
-    body: String,
-}
-
-impl Loose {
-    fn new(text: &str, n: usize) -> Self {
-        // Request lines end with the version; bodies in these files never do.
-        let is_start =
-            |line: &str| line.trim_end().rsplit_once(' ').is_some_and(|(_, version)| version.starts_with("HTTP/"));
-        let mut lines = text.split('\n');
-        let start = lines.by_ref().filter(|line| is_start(line)).nth(n).unwrap_or("").trim_end();
-        let mut words = start.split(' ');
-        let method = words.next().unwrap_or("").to_owned();
-        let version = words.next_back().unwrap_or("").to_owned();
-        let target = words.collect::<Vec<_>>().join(" ");
-        let head: Vec<_> =
-            lines.by_ref().map(|line| line.trim_end_matches('\r')).take_while(|line| !line.is_empty()).collect();
-        let has_fold = head.iter().any(|line| line.starts_with([' ', '\t']));
-        let fields = head.iter().filter_map(|line| line.split_once(':'));
-        let fields = fields.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
-        let body = "\r\n".to_owned() + &lines.take_while(|line| !is_start(line)).collect::<Vec<_>>().join("\n");
-        Loose { method, target, version, fields, has_fold, body }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }

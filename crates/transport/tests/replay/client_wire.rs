@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use super::peer::Socket;
 use super::promises::promised;
-use super::{Run, Verdict, fields, go_zero, known_keys, latin1, millis, part_bytes, slug, within};
+use super::{go_zero, millis, play_all, slug, within};
+use roundtrip_golden::{Outcome, Run, fields, known_keys, latin1, part_bytes};
 
 const FILE: &str = "client_wire.json";
 
@@ -46,8 +47,8 @@ const BODY_LIMIT: Duration = Duration::from_millis(400);
 const QUIET: Duration = Duration::from_millis(80);
 
 pub(crate) async fn run() {
-    let mut run = Run::load(FILE, KEYS);
-    run.play(|case| async move { check(&case).await }).await;
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), FILE).with_keys(KEYS);
+    play_all(&mut run, |case| async move { check(&case).await }).await;
     println!("{FILE}: the reason phrase is not looked at: http::Response has none");
     run.finish();
 }
@@ -60,28 +61,28 @@ struct Seen {
     error: String,
 }
 
-async fn check(case: &Value) -> Verdict {
+async fn check(case: &Value) -> Outcome {
     let seen = exchange(case).await;
     let follow_up = &seen.facts["follow_up"];
     if follow_up["outcome"] != "ok" || follow_up["body"] != "next" {
-        return Verdict::Failed(format!("the follow-up got {follow_up}: {}", seen.error));
+        return Outcome::Failed(format!("the follow-up got {follow_up}: {}", seen.error));
     }
     let same_connection = follow_up["same_connection"] == true;
     match case["must"].as_str() {
-        Some("accept") if seen.rejected => return Verdict::Failed(format!("must be accepted: {}", seen.error)),
-        Some("reject") if !seen.rejected => return Verdict::Failed(format!("must be rejected: {}", seen.facts)),
+        Some("accept") if seen.rejected => return Outcome::Failed(format!("must be accepted: {}", seen.error)),
+        Some("reject") if !seen.rejected => return Outcome::Failed(format!("must be rejected: {}", seen.facts)),
         _ => {}
     }
     if case["must_close"] == true && same_connection {
-        return Verdict::Failed("the connection must be closed".into());
+        return Outcome::Failed("the connection must be closed".into());
     }
     let want = wanted(case);
     if seen.facts == want {
-        return Verdict::Passed;
+        return Outcome::Passed;
     }
     match promised(case, &input(case), &want, &seen.facts) {
-        Some(slug) => Verdict::Differs(slug),
-        None => Verdict::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
+        Some(slug) => Outcome::Differs(slug),
+        None => Outcome::Failed(format!("got  {} {}\n    want {want}", seen.facts, seen.error)),
     }
 }
 

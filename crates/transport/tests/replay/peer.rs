@@ -70,7 +70,7 @@ impl Inbox {
 
     pub(crate) fn head(&mut self) -> Option<Head> {
         let end = self.rest().windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head = Head::parse(&super::latin1(&self.rest()[..end]));
+        let head = Head::parse(&roundtrip_golden::latin1(&self.rest()[..end]));
         self.at += end + 4;
         self.body_at = self.at;
         Some(head)
@@ -97,7 +97,7 @@ pub(crate) fn chunked(bytes: &[u8]) -> Option<(usize, usize)> {
     let (mut content, mut at) = (0, 0);
     loop {
         let line = bytes[at..].windows(2).position(|two| two == b"\r\n")?;
-        let size = usize::from_str_radix(&super::latin1(&bytes[at..at + line]), 16).expect("a chunk's size");
+        let size = usize::from_str_radix(&roundtrip_golden::latin1(&bytes[at..at + line]), 16).expect("a chunk's size");
         at += line + 2;
         if bytes.len() < at + size + 2 {
             return None;

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::latin1;
+use roundtrip_golden::{LooseResponse, has_bare_lf, has_padded_size, latin1, trailer_section};
 
 /// The difference that covers a case, if its promise was kept. `want` is Go's result as our callers could see it.
 pub(crate) fn promised(case: &Value, input: &[u8], want: &Value, got: &Value) -> Option<&'static str> {
-    let head = Head::last(input);
+    let head = LooseResponse::last(input);
     let refused = json!({
         "outcome": "error",
         "error": "malformed",
@@ -136,55 +136,4 @@ pub(crate) fn promised(case: &Value, input: &[u8], want: &Value, got: &Value) ->
         }
     }
     None
-}
-
-/// Whether a head in `bytes`, up to its first empty line, has a line that ends with LF alone.
-fn has_bare_lf(bytes: &[u8]) -> bool {
-    let end = (0..bytes.len()).find(|&i| bytes[i..].starts_with(b"\n\n") || bytes[i..].starts_with(b"\n\r\n"));
-    let head = &bytes[..end.map_or(bytes.len(), |i| (i + 3).min(bytes.len()))];
-    head.iter().enumerate().any(|(i, &b)| b == b'\n' && (i == 0 || head[i - 1] != b'\r'))
-}
-
-/// A size line with white space before its end.
-fn has_padded_size(input: &[u8]) -> bool {
-    latin1(input).split("\r\n").any(|line| {
-        let size = line.trim_end_matches([' ', '\t']);
-        size.len() < line.len() && !size.is_empty() && size.bytes().all(|b| b.is_ascii_hexdigit())
-    })
-}
-
-/// What follows the last chunk, in lower case.
-fn trailer_section(input: &[u8]) -> String {
-    let text = latin1(input).to_lowercase();
-    text.rsplit_once("\r\n0\r\n").map_or(String::new(), |(_, rest)| rest.to_owned())
-}
-
-/// The head of the final response, taken apart loosely.
-struct Head {
-    status_line: String,
-    fields: Vec<(String, String)>,
-}
-
-impl Head {
-    fn last(input: &[u8]) -> Self {
-        let text = latin1(input);
-        let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-        loop {
-            let status_line = lines.next().unwrap_or("").to_owned();
-            let fields: Vec<_> = lines
-                .by_ref()
-                .take_while(|line| !line.is_empty())
-                .filter_map(|line| line.split_once(':'))
-                .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-                .collect();
-            let interim = status_line.get(9..10) == Some("1") && status_line.get(9..12) != Some("101");
-            if !interim {
-                return Head { status_line, fields };
-            }
-        }
-    }
-
-    fn values(&self, name: &str) -> Vec<String> {
-        self.fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect()
-    }
 }

@@ -21,17 +21,27 @@ use tokio::time::timeout;
 
 use super::peer::Inbox;
 use super::wire::{Control, Wire};
-use super::{LIMIT, Run, Verdict, count, go_zero, known_keys, same_kind, slug, within};
+use super::{LIMIT, count, go_zero, play_all, same_kind, slug, within};
+use roundtrip_golden::{Outcome, Run, known_keys};
 
 const FILE: &str = "retry.json";
 
 pub(crate) async fn run() {
-    let mut run = Run::load(FILE, &["name", "method", "idempotency_key", "body", "idle_conns", "kill", "want", "note"]);
-    run.play(|case| async move { check(&case).await }).await;
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), FILE).with_keys(&[
+        "name",
+        "method",
+        "idempotency_key",
+        "body",
+        "idle_conns",
+        "kill",
+        "want",
+        "note",
+    ]);
+    play_all(&mut run, |case| async move { check(&case).await }).await;
     run.finish();
 }
 
-async fn check(case: &Value) -> Verdict {
+async fn check(case: &Value) -> Outcome {
     known_keys(&case["kill"], &["stage", "how", "times"]);
     known_keys(&case["body"], &["kind", "bytes"]);
     let mut want = case["want"].clone();
@@ -49,7 +59,7 @@ async fn check(case: &Value) -> Verdict {
     known_keys(&want, &keys);
     let (got, error) = match play(case).await {
         Ok(got) => got,
-        Err(why) => return Verdict::Failed(why),
+        Err(why) => return Outcome::Failed(why),
     };
     let cuts = ["one_byte", "partial_status", "interim", "head", "mid_body", "mid_chunk"];
     let cut = cuts.iter().any(|stage| case["kill"]["stage"] == *stage);
@@ -61,7 +71,7 @@ async fn check(case: &Value) -> Verdict {
             want[key] = got[key].clone();
         }
     }
-    if want == got { Verdict::Passed } else { Verdict::Failed(format!("got  {got} {error}\n    want {want}")) }
+    if want == got { Outcome::Passed } else { Outcome::Failed(format!("got  {got} {error}\n    want {want}")) }
 }
 
 /// What the server does and sees.

@@ -14,7 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::peer::Socket;
-use super::{LIMIT, Run, Verdict, base64, count, go_zero, known_keys, millis, part_bytes, within};
+use super::{LIMIT, count, go_zero, millis, play_all, within};
+use roundtrip_golden::{Outcome, Run, base64, known_keys, part_bytes};
 
 const FILE: &str = "timeouts.json";
 
@@ -35,15 +36,15 @@ const KEYS: &[&str] = &[
 ];
 
 pub(crate) async fn run() {
-    let mut run = Run::load(FILE, KEYS);
-    let all = run.cases.len();
-    run.cases.retain(|case| case["side"] == "client");
-    println!("{FILE}: {} cases of side server are for the server's crate, and not played here", all - run.cases.len());
-    run.play(|case| async move { check(&case).await }).await;
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), FILE).with_keys(KEYS);
+    play_all(&mut run, |case| async move {
+        if case["side"] == "client" { check(&case).await } else { Outcome::Elsewhere("roundtrip-server") }
+    })
+    .await;
     run.finish();
 }
 
-async fn check(case: &Value) -> Verdict {
+async fn check(case: &Value) -> Outcome {
     let mut want = case["want"].clone();
     let keys = [
         "fired",
@@ -68,19 +69,19 @@ async fn check(case: &Value) -> Verdict {
     let waits_for_body = map.remove("returned_when").is_some();
     let got = match play(case).await {
         Ok(got) => got,
-        Err(why) => return Verdict::Failed(why),
+        Err(why) => return Outcome::Failed(why),
     };
     let kept = got.facts.as_object().unwrap().keys().filter(|key| !want.as_object().unwrap().contains_key(*key));
     let superfluous: Vec<_> =
         kept.filter(|key| !["body_read", "request_body_arrived"].contains(&key.as_str())).collect();
     let same = want.as_object().unwrap().iter().all(|(key, value)| got.facts[key] == *value);
     if !same || !superfluous.is_empty() {
-        return Verdict::Failed(format!("got  {} {}\n    want {want}", got.facts, got.error));
+        return Outcome::Failed(format!("got  {} {}\n    want {want}", got.facts, got.error));
     }
     match got.in_time(case) {
-        Err(why) => Verdict::Failed(why),
-        Ok(()) if waits_for_body => Verdict::Differs("returns_at_once"),
-        Ok(()) => Verdict::Passed,
+        Err(why) => Outcome::Failed(why),
+        Ok(()) if waits_for_body => Outcome::Differs("returns_at_once"),
+        Ok(()) => Outcome::Passed,
     }
 }
 

@@ -21,40 +21,49 @@ use tokio::sync::Notify;
 use self::server::accept;
 use self::steps::perform;
 use self::world::{Books, DialState, Gate, Req, State, World};
-use super::{Run, Verdict, count, go_zero, known_keys, millis, same_kind, within};
+use super::{count, go_zero, millis, play_all, same_kind, within};
+use roundtrip_golden::{Outcome, Run, known_keys};
 
 const FILE: &str = "pool.json";
 
 pub(crate) async fn run() {
-    let mut run = Run::load(FILE, &["name", "tags", "transport", "hosts", "steps", "want", "note"]);
-    run.play(|case| async move { check(&case).await }).await;
+    let mut run = Run::load(env!("CARGO_MANIFEST_DIR"), FILE).with_keys(&[
+        "name",
+        "tags",
+        "transport",
+        "hosts",
+        "steps",
+        "want",
+        "note",
+    ]);
+    play_all(&mut run, |case| async move { check(&case).await }).await;
     run.finish();
 }
 
-async fn check(case: &Value) -> Verdict {
+async fn check(case: &Value) -> Outcome {
     if let Some(authority) = authorities(case).find(|name| !name.is_ascii()) {
         // RFC 3986: a URI is ASCII; whoever has a Unicode name converts it.
         return match format!("http://{authority}/").parse::<http::Uri>() {
-            Err(_) => Verdict::Differs("unicode_host"),
-            Ok(uri) => Verdict::Failed(format!("{uri} was taken for a URI")),
+            Err(_) => Outcome::Differs("unicode_host"),
+            Ok(uri) => Outcome::Failed(format!("{uri} was taken for a URI")),
         };
     }
     let got = match play(case).await {
         Ok(got) => got,
-        Err(why) => return Verdict::Failed(why),
+        Err(why) => return Outcome::Failed(why),
     };
     let wrong = compare(case, &case["want"], &got);
     let canceled = canceled_behind_the_head(case);
     match wrong {
-        Some(wrong) if differs_in_case(case) => one_spelling(case, &got).await.unwrap_or(Verdict::Failed(wrong)),
+        Some(wrong) if differs_in_case(case) => one_spelling(case, &got).await.unwrap_or(Outcome::Failed(wrong)),
         Some(wrong) if case.to_string().contains("\"read_n\"") => {
-            whole_pieces(case, &got).await.unwrap_or(Verdict::Failed(wrong))
+            whole_pieces(case, &got).await.unwrap_or(Outcome::Failed(wrong))
         }
-        Some(wrong) => Verdict::Failed(wrong),
+        Some(wrong) => Outcome::Failed(wrong),
         None if got.requests.iter().any(|one| canceled.contains(&one.id) && one.facts["body_end"] == "closed") => {
-            Verdict::Differs("cancel_behind_the_head")
+            Outcome::Differs("cancel_behind_the_head")
         }
-        None => Verdict::Passed,
+        None => Outcome::Passed,
     }
 }
 
@@ -70,7 +79,7 @@ fn differs_in_case(case: &Value) -> bool {
 }
 
 /// The promise for such a script: the same as with one spelling.
-async fn one_spelling(case: &Value, got: &Got) -> Option<Verdict> {
+async fn one_spelling(case: &Value, got: &Got) -> Option<Outcome> {
     let mut alike = case.clone();
     for step in alike["steps"].as_array_mut().unwrap() {
         if let Some(name) = step["authority"].as_str().map(str::to_ascii_lowercase) {
@@ -78,11 +87,11 @@ async fn one_spelling(case: &Value, got: &Got) -> Option<Verdict> {
         }
     }
     let with_one_spelling = play(&alike).await.ok()?;
-    (with_one_spelling == *got).then_some(Verdict::Differs("host_case"))
+    (with_one_spelling == *got).then_some(Outcome::Differs("host_case"))
 }
 
 /// The promise for a script that reads a body in part: the connections are used as if it had read all of the pieces that it was given.
-async fn whole_pieces(case: &Value, got: &Got) -> Option<Verdict> {
+async fn whole_pieces(case: &Value, got: &Got) -> Option<Outcome> {
     let mut whole = case.clone();
     let mut ids = HashSet::new();
     for step in whole["steps"].as_array_mut().unwrap() {
@@ -104,7 +113,7 @@ async fn whole_pieces(case: &Value, got: &Got) -> Option<Verdict> {
         && case["want"]["requests"].as_array().unwrap().iter().zip(&got.requests).all(|(want, got)| {
             want["body_read"] == got.facts["body_read"] && want["body_end"] == got.facts["body_end"]
         });
-    as_if.then_some(Verdict::Differs("read_in_pieces"))
+    as_if.then_some(Outcome::Differs("read_in_pieces"))
 }
 
 /// Requests that are cancelled when their head is there and nothing else has ended them.

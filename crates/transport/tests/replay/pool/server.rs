@@ -8,9 +8,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::super::count;
 use super::super::peer::Socket;
-use super::super::{count, known_keys};
 use super::world::{ServerConn, World};
+use roundtrip_golden::known_keys;
 
 pub(super) async fn accept(world: Arc<World>, host: usize, listener: TcpListener) {
     loop {

@@ -8,8 +8,9 @@ use roundtrip_types::{Body, BodySender};
 use serde_json::Value;
 
 use super::super::peer::Socket;
-use super::super::{LIMIT, base64, count, known_keys, millis, slug, within};
+use super::super::{LIMIT, count, millis, slug, within};
 use super::world::{DialState, Req, State, Told, World};
+use roundtrip_golden::{base64, known_keys};
 
 pub(super) async fn perform(step: &Value, transport: &Transport, world: &Arc<World>) -> Result<(), String> {
     let keys = [
