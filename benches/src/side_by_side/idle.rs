@@ -19,7 +19,8 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         title: format!("Server, memory of each of {CONNECTIONS} idle connections"),
         explained: format!(
             "Each has carried one request. What the process's own memory (RssAnon in /proc/PID/status: heap and stacks, without code, files and \
-             the kernel's socket buffers) has grown by, from {WARM} connections to {CONNECTIONS} more, a second after the last answer."
+             the kernel's socket buffers) has grown by, from {WARM} connections to {CONNECTIONS} more, a second after the last answer. All are opened as fast as \
+             one client can, so what was needed at once and is free again, but not given back to the system, counts as well."
         ),
         unit: "bytes".into(),
         base: BASE.into(),

@@ -67,9 +67,9 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Comparison>, Stri
     Ok(comparisons)
 }
 
-/// The settings that are the same for all, and those that are not, in words for the report.
+/// The settings that are the same for all, those that are not, and what was left out, in words for the report.
 #[must_use]
-pub fn settings() -> Vec<(String, String)> {
+pub fn settings(options: &Options) -> Vec<(String, String)> {
     let [contestants, others] = match places() {
         (Some(contestants), Some(others)) => [contestants, others].map(|core| format!("processor {core}")),
         _ => ["any processor", "any processor"].map(str::to_owned),
@@ -79,7 +79,13 @@ pub fn settings() -> Vec<(String, String)> {
             "side by side",
             "each contestant a process of its own, everybody in turn in each round, ratios within a round".to_owned(),
         ),
-        ("processors", format!("contestants on {contestants}, what they talk to on {others}; `main task` on all")),
+        (
+            "processors",
+            format!(
+                "servers and the 32 tasks of clients on {contestants}, what they talk to on {others}; sequential clients there too, \
+                 since waking another processor takes longer than all that a client does"
+            ),
+        ),
         ("CPU time", "user and system, of all threads of the contestant's process, by its CPU clock".to_owned()),
         ("TCP", "TCP_NODELAY for all, on both sides; loopback; keep-alive".to_owned()),
         ("allocator", "the system's for all in Rust, Go's own for Go; not counted while time is measured".to_owned()),
@@ -104,6 +110,14 @@ pub fn settings() -> Vec<(String, String)> {
         (
             "roundtrip",
             "client, transport and server as they come: every time limit and every other limit on".to_owned(),
+        ),
+        (
+            "left out",
+            if options.full {
+                "nothing".to_owned()
+            } else {
+                "instructions, memory of idle connections, stopping, wrk: they take a minute or two, and `full` adds them".to_owned()
+            },
         ),
     ]
     .into_iter()

@@ -22,7 +22,8 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         Ok([
             stopped.time.as_secs_f64() * 1e3,
             f64::from(stopped.lost_active),
-            f64::from(stopped.lost_late) / f64::from(stopped.late.max(1)) * 100.0,
+            f64::from(stopped.lost_late),
+            f64::from(stopped.late),
         ])
     })?;
     let about = |id: &str, title: &str, explained: String, unit: &str| Comparison {
@@ -57,9 +58,16 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
             "Of up to {LATE} that were sent on idle connections right after the stop was told, unless a client could already see that its \
              connection was closed. {how}."
         ),
-        "percent",
+        "requests",
     );
-    let all = [rounds.comparison(0, time), rounds.comparison(1, active), rounds.comparison(2, late)];
+    let sent = rounds.comparison(3, Comparison { base: BASE.into(), ..Comparison::default() });
+    let late = rounds.comparison(2, late).zip(sent).map(|(mut late, sent)| {
+        for (contestant, sent) in late.contestants.iter_mut().zip(&sent.contestants) {
+            contestant.note = sent.figures.first().map(|sent| format!("of {sent} that were sent"));
+        }
+        late
+    });
+    let all = [rounds.comparison(0, time), rounds.comparison(1, active), late];
     Ok(all.into_iter().flatten().map(without_ratios_to_nothing).collect())
 }
 
