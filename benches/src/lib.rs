@@ -1,7 +1,11 @@
 //! What the comparison's program, the benchmarks and the tests of budgets share.
 
 pub mod alloc;
+pub mod budget;
+pub mod callgrind;
 pub mod clients;
+pub mod cpu;
+pub mod growth;
 pub mod model;
 pub mod routes;
 pub mod servers;
