@@ -1,13 +1,20 @@
 //! What the comparison's program, the benchmarks and the tests of budgets share.
 
 pub mod alloc;
+pub mod args;
 pub mod budget;
 pub mod callgrind;
 pub mod clients;
 pub mod cpu;
 pub mod growth;
+pub mod identity;
+pub mod interrupt;
+pub mod latency;
+pub mod machine;
 pub mod model;
+pub mod progress;
 pub mod routes;
+pub mod scenarios;
 pub mod servers;
 pub mod stress;
 pub mod watch;

@@ -3,6 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+/// Our server inside this process.
+pub mod embedded;
+
 use crate::alloc::{self, Allocated, Side};
 use bytes::Bytes;
 use http_body_util::Full;

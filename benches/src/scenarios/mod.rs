@@ -1,0 +1,66 @@
+//! The comparison: a connection pool, none, and a server that closes, in any combination with what is spoken, how it is protected, how
+//! many ask at once, how far the server is and how much it answers. Every round checks that it did what its name says.
+
+mod case;
+mod check;
+mod client;
+mod cost;
+mod phases;
+mod plan;
+mod round;
+
+pub use self::plan::{Group, Matrix, Plan, Wishes};
+
+use crate::identity::Identity;
+use crate::model::Scenario;
+use crate::watch::Watch;
+
+/// Runs a plan. Told to stop, it returns the scenarios of which at least one round was measured.
+///
+/// # Errors
+/// A scenario failed, or did not do what its name says; the error names it.
+pub fn run(plan: &Plan, watch: &dyn Watch) -> Result<Vec<Scenario>, String> {
+    let identity = Identity::make()?;
+    let mut scenarios = Vec::new();
+    for group in &plan.groups {
+        if watch.stopped() {
+            break;
+        }
+        scenarios.extend(run_group(group, &identity, watch)?);
+    }
+    Ok(scenarios)
+}
+
+fn run_group(group: &Group, identity: &Identity, watch: &dyn Watch) -> Result<Vec<Scenario>, String> {
+    let mut rounds = vec![Vec::new(); group.cases.len()];
+    for _ in 0..group.rounds {
+        for (case, measured) in group.cases.iter().zip(&mut rounds) {
+            if watch.stopped() {
+                break;
+            }
+            watch.doing(&case.name());
+            let outcome = round::run(case, client::transport(case, identity)?, identity, group.round(), watch)?;
+            measured.extend(outcome.map(|outcome| outcome.round));
+        }
+    }
+    let mut scenarios = Vec::new();
+    for (case, rounds) in group.cases.iter().zip(rounds) {
+        if rounds.is_empty() {
+            continue;
+        }
+        let mut phases = None;
+        if !watch.stopped() {
+            watch.doing(&format!("{}: phases", case.name()));
+            let mut config = client::transport(case, identity)?;
+            config.timings = true;
+            let outcome = round::run(case, config, identity, group.phases(), watch)?;
+            phases = outcome.and_then(|outcome| outcome.sums.means());
+        }
+        let cost = cost::cost(case, &rounds);
+        scenarios.push(Scenario { case: *case, rounds, phases, cost });
+    }
+    Ok(scenarios)
+}
+
+#[cfg(test)]
+mod tests;
