@@ -102,7 +102,8 @@ fn run(args: &Args) -> Result<(), String> {
         "client", "instructions", "allocs", "bytes", "here", "main", "2", "8", "32"
     ));
     for (contestant, times) in chosen.iter().zip(times) {
-        let instructions = if has_valgrind { Some(cost::instructions(&this, contestant.name, &addr, args.requests)?) } else { None };
+        let instructions =
+            if has_valgrind { Some(cost::instructions(&this, contestant.name, &addr, args.requests)?) } else { None };
         let [(allocations, bytes), _] = cost::allocations(contestant, &addr)?;
         let instructions = instructions.map_or_else(|| "-".into(), |count| format!("{count:.0}"));
         let times: Vec<String> =

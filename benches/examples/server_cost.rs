@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use lexopt::ValueExt;
 use roundtrip_bench::alloc::Counting;
-use roundtrip_bench::servers::{self, WAYS, cost};
 use roundtrip_bench::callgrind;
+use roundtrip_bench::servers::{self, WAYS, cost};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;

@@ -110,7 +110,9 @@ impl Args {
                 Ok(())
             }
             Some(Job::List) => {
-                limits::ALL.iter().for_each(|limit| print(&format!("{:<32}{:>10} {}", limit.id, limit.kept, limit.unit)));
+                limits::ALL
+                    .iter()
+                    .for_each(|limit| print(&format!("{:<32}{:>10} {}", limit.id, limit.kept, limit.unit)));
                 Ok(())
             }
             Some(Job::Run(name, addr, count)) => clients::find(&name)?.run(&addr, count),
@@ -173,7 +175,7 @@ impl Watch for Saying {
 
 /// Ours and matchit, with GitHub's 130 routes, each looked up once in a round.
 fn routers() -> Vec<Lookups> {
-    let set = Set::all().swap_remove(0);
+    let Some(set) = Set::all().into_iter().find(|set| set.name == "a 130 in order") else { return Vec::new() };
     let chosen = set.contestants().into_iter().filter(|(name, _)| matches!(*name, "roundtrip" | "matchit"));
     let lookups = |(name, contestant): (&'static str, Box<dyn contestants::Contestant>)| {
         let (paths, reading) = (set.paths.clone(), set.reading);

@@ -76,7 +76,11 @@ const PARTS: [Part; 10] = [
     },
     Part { name: "instructions of the router", ids: &["router-instructions"], measure: router_instructions },
     Part { name: "time of the router", ids: &["router-time-ratio"], measure: router_time },
-    Part { name: "allocations of the server", ids: &["server-allocations", "server-bytes"], measure: server_allocations },
+    Part {
+        name: "allocations of the server",
+        ids: &["server-allocations", "server-bytes"],
+        measure: server_allocations,
+    },
     Part {
         name: "allocations of transport and client",
         ids: &["transport-allocations", "transport-bytes", "client-allocations", "client-bytes"],

@@ -87,7 +87,13 @@ pub fn judge(budget: &Budget) -> Result<(), String> {
         .filter(|row| row.is_over(budget.tolerance_percent))
         .map(|row| {
             let percent = 100.0 * (row.ours / row.budget - 1.0);
-            format!("{}: {} {} where {} are allowed, {percent:.1} % over", row.id, number(row.ours), row.unit, number(row.budget))
+            format!(
+                "{}: {} {} where {} are allowed, {percent:.1} % over",
+                row.id,
+                number(row.ours),
+                row.unit,
+                number(row.budget)
+            )
         })
         .collect();
     if over.is_empty() { Ok(()) } else { Err(format!("over budget: {}", over.join("; "))) }

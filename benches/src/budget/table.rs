@@ -38,7 +38,11 @@ pub fn document(budget: &Budget, environment: &Environment) -> String {
          the design's.\n\n",
     );
     let commit = environment.commit.as_deref().unwrap_or("outside a checkout");
-    let _ = writeln!(text, "- Measured {} at commit {commit} on {}, {} processors, {} {}.", environment.date, environment.cpu, environment.processors, environment.os, environment.arch);
+    let _ = writeln!(
+        text,
+        "- Measured {} at commit {commit} on {}, {} processors, {} {}.",
+        environment.date, environment.cpu, environment.processors, environment.os, environment.arch
+    );
     let versions: Vec<String> =
         environment.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let _ = writeln!(text, "- With {}.", versions.join(", "));
@@ -74,7 +78,13 @@ fn remarks(budget: &Budget, bullet: &str) -> String {
     for row in &budget.rows {
         if let (Some(gap), Some(target)) = (row.gap(), row.target) {
             let (ours, target) = (number(row.ours), number(target));
-            let _ = writeln!(text, "{bullet}above its target by {:.1} %: {}, {ours} for {target} {}", 100.0 * gap, row.what, row.unit);
+            let _ = writeln!(
+                text,
+                "{bullet}above its target by {:.1} %: {}, {ours} for {target} {}",
+                100.0 * gap,
+                row.what,
+                row.unit
+            );
         }
     }
     for absent in &budget.absent {

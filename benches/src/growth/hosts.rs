@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use roundtrip_transport::{
-    ConnectConfig, Connection, Dial, DialFuture, Dialer, Target, Transport, TransportConfig,
-};
+use roundtrip_transport::{ConnectConfig, Connection, Dial, DialFuture, Dialer, Target, Transport, TransportConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Options;

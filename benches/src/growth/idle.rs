@@ -46,11 +46,18 @@ pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Resul
         }
     }
     let series = |figure: &dyn Fn(&Point) -> Option<[f64; 2]>| {
-        ["client", "server"].into_iter().enumerate().map(|(side, name)| Series {
-            name: name.into(),
-            ours: true,
-            points: points.iter().filter_map(|point| Some((super::float(point.idle as u64), figure(point)?[side]))).collect(),
-        }).collect()
+        ["client", "server"]
+            .into_iter()
+            .enumerate()
+            .map(|(side, name)| Series {
+                name: name.into(),
+                ours: true,
+                points: points
+                    .iter()
+                    .filter_map(|point| Some((super::float(point.idle as u64), figure(point)?[side])))
+                    .collect(),
+            })
+            .collect()
     };
     let growth = |id: &str, title: &str, explained: &str, y: &str, series| Growth {
         id: id.into(),
@@ -107,7 +114,9 @@ fn measure(idle: usize) -> Result<Point, String> {
         let after = [Side::Client, Side::Server].map(live_bytes_by);
         let (kept, accepted) = (pool.stats().idle, serving.accepted());
         if kept != idle || accepted != idle as u64 + 1 {
-            return Err(format!("{kept} connections are idle and {accepted} accepted, where there should be {idle} and one"));
+            return Err(format!(
+                "{kept} connections are idle and {accepted} accepted, where there should be {idle} and one"
+            ));
         }
         let bytes = [0, 1].map(|side| by(after[side] - before[side], idle));
         let sender = if idle == 0 { &first } else { &opened };

@@ -128,7 +128,9 @@ async fn floor(mut stream: TcpStream) {
     );
     let mut buf = [0; 1024];
     // A request is small, so it comes in one read.
-    while stream.read(&mut buf).await.is_ok_and(|count| count > 0) && stream.write_all(response.as_bytes()).await.is_ok() {}
+    while stream.read(&mut buf).await.is_ok_and(|count| count > 0)
+        && stream.write_all(response.as_bytes()).await.is_ok()
+    {}
 }
 
 async fn hyper(stream: TcpStream) {

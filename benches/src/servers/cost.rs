@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use super::GREETING;
 use crate::callgrind;
@@ -72,6 +73,10 @@ fn measure(child: &mut Child, connections: u64) -> Result<f64, String> {
     let mut open = Vec::new();
     let mut before = 0;
     for n in 0..connections + WARM {
+        if n % TOGETHER == 0 {
+            // Servers that give memory back do so after a while, and what the allocator has it gives to the next.
+            std::thread::sleep(REST);
+        }
         if n == WARM {
             before = anonymous(child.id())?;
         }
@@ -79,12 +84,19 @@ fn measure(child: &mut Child, connections: u64) -> Result<f64, String> {
         ask(&mut stream, &mut Vec::new())?;
         open.push(stream);
     }
+    std::thread::sleep(REST);
     // The kernel may take pages back meanwhile.
     Ok(by(anonymous(child.id())?.saturating_sub(before), connections))
 }
 
 /// Connections before the first look, so that what the server makes once does not count.
-const WARM: u64 = 100;
+const WARM: u64 = 200;
+
+/// Connections that are opened without a rest.
+const TOGETHER: u64 = 100;
+
+/// Longer than a connection of ours has to be idle before it gives memory back: 250 ms.
+const REST: Duration = Duration::from_millis(300);
 
 /// How much of a process's memory in use is its own, by the kernel's word.
 fn anonymous(process: u32) -> Result<u64, String> {
