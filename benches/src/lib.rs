@@ -2,15 +2,20 @@
 
 pub mod alloc;
 pub mod args;
+pub mod budget;
+pub mod callgrind;
 pub mod clients;
 pub mod closing;
 pub mod cores;
+pub mod cpu;
+pub mod growth;
 pub mod identity;
 pub mod interrupt;
 pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod progress;
+pub mod reach;
 pub mod report;
 pub mod routers;
 pub mod routes;

@@ -11,7 +11,7 @@ use roundtrip_bench::model::Results;
 use roundtrip_bench::progress::Progress;
 use roundtrip_bench::scenarios::{self, Plan};
 use roundtrip_bench::watch::Watch;
-use roundtrip_bench::{closing, machine, report, side_by_side};
+use roundtrip_bench::{closing, growth, machine, report, side_by_side};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -39,6 +39,7 @@ struct Limits {
     scenarios: Duration,
     closing: closing::Options,
     side_by_side: Duration,
+    growth: Duration,
     /// All of it, as the progress bar has it.
     whole: Duration,
 }
@@ -46,14 +47,16 @@ struct Limits {
 const WHOLE: Limits = Limits {
     scenarios: Duration::from_secs(72),
     closing: closing::Options::WHOLE,
-    side_by_side: Duration::from_secs(48),
-    whole: Duration::from_secs(165),
+    side_by_side: Duration::from_secs(45),
+    growth: Duration::from_secs(32),
+    whole: Duration::from_secs(158),
 };
 const QUICK: Limits = Limits {
-    scenarios: Duration::from_millis(10_500),
+    scenarios: Duration::from_millis(9500),
     closing: closing::Options::QUICK,
-    side_by_side: Duration::from_secs(7),
-    whole: Duration::from_secs(27),
+    side_by_side: Duration::from_millis(5500),
+    growth: Duration::from_millis(4500),
+    whole: Duration::from_secs(24),
 };
 
 fn run(args: &Args) -> Result<ExitCode, String> {
@@ -130,6 +133,9 @@ fn measure(args: &Args, limits: &Limits, plan: &Plan, results: &mut Results, wat
     if args.runs(Stage::SideBySide) && !watch.stopped() {
         let options = side_by_side::Options { time: limits.side_by_side, ..side_by_side::Options::default() };
         results.comparisons = side_by_side::run(&options, watch)?;
+    }
+    if args.runs(Stage::Growth) && !watch.stopped() {
+        results.growths = growth::run(&growth::Options::within(limits.growth), watch)?;
     }
     Ok(())
 }

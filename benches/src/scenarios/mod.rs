@@ -11,6 +11,8 @@ mod round;
 
 pub use self::plan::{Group, Matrix, Plan, Wishes};
 
+use std::time::{Duration, Instant};
+
 use crate::identity::Identity;
 use crate::model::Scenario;
 use crate::watch::Watch;
@@ -21,12 +23,17 @@ use crate::watch::Watch;
 /// A scenario failed, or did not do what its name says; the error names it.
 pub fn run(plan: &Plan, watch: &dyn Watch) -> Result<Vec<Scenario>, String> {
     let identity = Identity::make()?;
+    let begun = Instant::now();
     let mut scenarios = Vec::new();
-    for group in &plan.groups {
+    for (at, group) in plan.groups.iter().enumerate() {
         if watch.stopped() {
             break;
         }
-        scenarios.extend(run_group(group, &identity, watch)?);
+        // Starting servers takes time too, more on a busy machine: what is left of the limit is shared anew.
+        let rest: Duration = plan.groups[at..].iter().map(Group::planned).sum();
+        let left = plan.limit.map_or(rest, |limit| limit.saturating_sub(begun.elapsed()));
+        let time = group.time.mul_f64((left.as_secs_f64() / rest.as_secs_f64()).min(1.0));
+        scenarios.extend(run_group(&Group { time, ..group.clone() }, &identity, watch)?);
     }
     Ok(scenarios)
 }

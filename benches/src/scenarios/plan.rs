@@ -13,6 +13,8 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// What was left out, and why.
     pub left_out: Vec<Absent>,
+    /// How long all of it may take, for which the times of later groups are shortened; `None` if they are the user's wish.
+    pub limit: Option<Duration>,
 }
 
 /// Cases whose rounds take turns, so that a machine that becomes slower or faster meanwhile does so for all.
@@ -84,7 +86,7 @@ impl Plan {
             ]);
         }
         let (rounds, others_rounds) = if quick { (3, 1) } else { (5, 2) };
-        let mut plan = Plan { groups: Vec::new(), left_out: Vec::new() };
+        let mut plan = Plan { groups: Vec::new(), left_out: Vec::new(), limit: wishes.time.is_none().then_some(limit) };
         let share = limit.mul_f64(0.35);
         plan.add(of(|case| case), wishes.rounds.unwrap_or(rounds), share, wishes);
         let share = (limit - share) / u32::try_from(others.len()).unwrap_or(1);
@@ -113,7 +115,7 @@ impl Plan {
                 }
             }
         }
-        let mut plan = Plan { groups: Vec::new(), left_out: Vec::new() };
+        let mut plan = Plan { groups: Vec::new(), left_out: Vec::new(), limit: wishes.time.is_none().then_some(limit) };
         let share = limit / u32::try_from(groups.len()).unwrap_or(u32::MAX).max(1);
         for cases in groups {
             plan.add(cases, wishes.rounds.unwrap_or(5), share, wishes);
@@ -148,6 +150,12 @@ impl Plan {
 }
 
 impl Group {
+    /// How long all of it takes, but for starting servers.
+    pub(super) fn planned(&self) -> Duration {
+        let of = |time: Time| time.warm + time.measured;
+        (of(self.round()) * self.rounds + of(self.phases())) * u32::try_from(self.cases.len()).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn round(&self) -> Time {
         Time { warm: self.time.mul_f64(WARM).min(LONGEST_WARM_UP), measured: self.time }
     }
@@ -177,11 +185,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(80);
 
     fn total(plan: &Plan) -> Duration {
-        let of = |group: &Group| {
-            let each = |time: Time| time.warm + time.measured;
-            (each(group.round()) * group.rounds + each(group.phases())) * u32::try_from(group.cases.len()).unwrap()
-        };
-        plan.groups.iter().map(of).sum()
+        plan.groups.iter().map(Group::planned).sum()
     }
 
     #[test]

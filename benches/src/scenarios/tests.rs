@@ -132,6 +132,7 @@ fn phases_add_up_and_costs_follow_the_model() {
     let plan = Plan {
         groups: vec![Group { cases: vec![case(Pooling::Pool), case(Pooling::NoPool)], rounds: 1, time }],
         left_out: Vec::new(),
+        limit: None,
     };
     let scenarios = run(&plan, &Unwatched).unwrap();
     for (scenario, predicted) in scenarios.iter().zip([1.0, 3.0]) {
@@ -177,8 +178,20 @@ fn stopping_keeps_what_was_measured() {
             Group { cases: ALL.map(Case::classic).to_vec(), rounds: 9, time: long },
         ],
         left_out: Vec::new(),
+        limit: None,
     };
     let scenarios = run(&plan, &Second(0.into())).unwrap();
     assert_eq!(scenarios.len(), 1);
     assert_eq!((scenarios[0].rounds.len(), scenarios[0].phases), (1, None));
+}
+
+#[test]
+fn later_groups_are_shortened_for_a_limit() {
+    let group = Group { cases: vec![Case::classic(Pooling::Pool)], rounds: 2, time: Duration::from_secs(30) };
+    let limit = Duration::from_millis(300);
+    let plan = Plan { groups: vec![group.clone(), group], left_out: Vec::new(), limit: Some(limit) };
+    let begun = Instant::now();
+    let scenarios = run(&plan, &Unwatched).unwrap();
+    assert_eq!(scenarios.len(), 2);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

@@ -21,6 +21,9 @@ pub mod go;
 mod hyper;
 mod ours;
 
+/// What a server costs, measured from outside.
+pub mod cost;
+
 /// What every request is answered with.
 pub const GREETING: &str = "Hello I am server 3";
 

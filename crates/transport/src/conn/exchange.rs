@@ -108,7 +108,12 @@ impl<'a, 'r> Exchange<'a, 'r> {
     }
 
     /// Ready when the head of the response has come and is in `response`.
-    pub(crate) fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+    pub(crate) fn poll(
+        &mut self,
+        conn: &mut Conn,
+        response: &mut Response,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answer>> {
         loop {
             self.poll_upload(conn, cx)?;
             match self.poll_head(conn, response, cx) {
