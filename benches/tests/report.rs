@@ -39,6 +39,15 @@ fn nasty() -> Results {
     results.scenarios[4].phases = Some(Phases { wait: f64::NAN, tls: -3.0, total: f64::INFINITY, ..Phases::default() });
     results.scenarios[5].phases = None;
     results.scenarios[6].cost = Cost { predicted: f64::NAN, measured: Some(f64::INFINITY), explained: NASTY.into() };
+    results.left_out = vec![Absent { name: NASTY.into(), why: NASTY.into() }];
+    if let Some(closing) = &mut results.closing {
+        closing.ways[0] = NASTY.into();
+        closing.findings.push(NASTY.into());
+        closing.counts[0].figures = vec![f64::NAN, 1.0];
+        closing.times[0].milliseconds = vec![f64::INFINITY];
+        closing.times[1].ratios.clear();
+        closing.times[2].name = NASTY.into();
+    }
     let contestant = |name: &str, figures: &[f64]| Contestant {
         name: name.into(),
         ours: true,
@@ -259,6 +268,13 @@ fn allowed(results: &Results) -> HashSet<String> {
         figures.extend(scenario.cost.measured);
         figures.extend([scenario.case.concurrency as f64, f64::from(scenario.case.rtt_ms)]);
     }
+    if let Some(closing) = &results.closing {
+        figures.extend(closing.counts.iter().flat_map(|count| &count.figures));
+        figures.extend(closing.times.iter().flat_map(|row| row.milliseconds.iter().chain(&row.ratios)));
+        for millis in closing.times.iter().flat_map(|row| &row.milliseconds) {
+            figures.push(millis * 1e6);
+        }
+    }
     for contestant in results.comparisons.iter().flat_map(|comparison| &comparison.contestants) {
         list(&mut figures, contestant.figures.clone());
         list(&mut figures, contestant.ratios.clone());
@@ -354,8 +370,11 @@ fn what_is_in_the_results_is_on_the_page_and_in_the_tables() {
             .flat_map(|growth| growth.series.iter().map(|series| &series.name).chain([&growth.title]));
         let absents = results.comparisons.iter().flat_map(|comparison| &comparison.absent).map(|absent| &absent.why);
         let rows = results.budget.iter().flat_map(|budget| &budget.rows).map(|row| &row.what);
+        let closing = results.closing.iter().flat_map(|closing| {
+            closing.ways.iter().chain(&closing.findings).chain(closing.counts.iter().map(|count| &count.what))
+        });
         let facts = [&results.environment.cpu, &results.environment.date];
-        for word in names.chain(growths).chain(absents).chain(rows).chain(facts) {
+        for word in names.chain(growths).chain(absents).chain(rows).chain(facts).chain(closing) {
             assert!(text.contains(word.as_str()), "{word}");
         }
     }

@@ -85,6 +85,7 @@ pub fn page(results: &Results) -> String {
         sections::hero,
         sections::phases,
         sections::round_trips,
+        sections::closing,
         sections::side_by_side,
         sections::growths,
         sections::budget,

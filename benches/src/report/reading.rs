@@ -33,6 +33,14 @@ pub(super) fn over_rounds(scenario: &Scenario, of: impl Fn(&Round) -> f64) -> Op
     Spread::of(scenario.rounds.iter().map(of))
 }
 
+/// What a request takes: its share of the round if they go one after the other, else the median.
+pub(super) fn request_time(scenario: &Scenario) -> Option<Spread> {
+    match scenario.case.concurrency {
+        1 => over_rounds(scenario, |round| round.ns_per_op),
+        _ => over_rounds(scenario, |round| round.p50_ns),
+    }
+}
+
 /// What a request takes, against another scenario's in the same rounds.
 pub(super) fn against(scenario: &Scenario, base: &Scenario) -> Option<Spread> {
     Spread::of(scenario.rounds.iter().zip(&base.rounds).map(|(round, base)| round.ns_per_op / base.ns_per_op))
@@ -106,7 +114,7 @@ fn difference(group: &[&Scenario]) -> Option<String> {
 
 /// What a request takes in each of a setting's scenarios.
 fn times(setting: Setting, group: &[&Scenario]) -> Option<String> {
-    let time = |scenario: &Scenario| Some(figure::time(over_rounds(scenario, |round| round.ns_per_op)?.median));
+    let time = |scenario: &Scenario| Some(figure::time(request_time(scenario)?.median));
     let parts: Vec<String> = group
         .iter()
         .filter_map(|scenario| {

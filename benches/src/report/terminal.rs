@@ -1,6 +1,6 @@
 //! All figures as aligned tables.
 
-use crate::model::{Absent, Budget, Comparison, Growth, Pooling, Results, Round, Scenario};
+use crate::model::{Absent, Budget, Closing, Comparison, Growth, Pooling, Results, Round, Scenario};
 use crate::report::case;
 use crate::report::figure;
 use crate::report::reading::{self, Spread};
@@ -27,6 +27,13 @@ pub fn terminal(results: &Results) -> String {
         section(&mut out, title, &self::scenarios(scenarios));
         section(&mut out, "What a request allocates (medians of the rounds)", &allocations(scenarios));
         section(&mut out, "Where the time of a request goes (us, means), and its round trips", &phases(scenarios));
+    }
+    let left_out = &results.left_out;
+    if !left_out.is_empty() {
+        section(&mut out, "Combinations that were left out", &absent(left_out));
+    }
+    if let Some(closing) = &results.closing {
+        section(&mut out, "What is used again when the server closes", &self::closing(closing));
     }
     for comparison in &results.comparisons {
         section(&mut out, &comparison.title, &self::comparison(comparison));
@@ -150,6 +157,31 @@ fn phases(scenarios: &[Scenario]) -> String {
         }
     }
     table.render()
+}
+
+fn closing(closing: &Closing) -> String {
+    let heads = |first: &str| Table::new(std::iter::once(first.to_owned()).chain(closing.ways.iter().cloned()));
+    let mut out: String = closing.findings.iter().map(|finding| wrapped(finding, "  ")).collect();
+    let mut counts = heads("counted, for one request");
+    for count in &closing.counts {
+        counts
+            .row(std::iter::once(count.what.clone()).chain(count.figures.iter().map(|figure| figure::count(*figure))));
+    }
+    let mut times = heads("median in ms (by the first)");
+    for row in &closing.times {
+        let name = if row.measured { row.name.clone() } else { format!("not measured: {}", row.name) };
+        let cells = row.milliseconds.iter().enumerate().map(|(at, millis)| match row.ratios.get(at) {
+            Some(ratio) if at > 0 => format!("{} ({})", figure::significant(*millis), figure::ratio(*ratio)),
+            _ => figure::significant(*millis),
+        });
+        times.row(std::iter::once(name).chain(cells));
+    }
+    for table in [counts, times] {
+        if !table.is_empty() {
+            out.push_str(&table.render());
+        }
+    }
+    out
 }
 
 fn comparison(comparison: &Comparison) -> String {

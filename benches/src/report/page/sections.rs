@@ -37,7 +37,7 @@ pub(super) fn tiles(results: &Results) -> String {
         && let Some(pool) = reading::find(&group, Pooling::Pool)
     {
         let allocations = reading::over_rounds(pool, |round| round.client.count + round.server.count);
-        let time = reading::over_rounds(pool, |round| round.ns_per_op);
+        let time = reading::request_time(pool);
         tiles.extend(time.map(|time| (with_unit(&figure::time(time.median)), "a request with a pool".to_owned())));
         tiles.extend(allocations.map(|allocations| {
             (number(&figure::significant(allocations.median)), "allocations a request, client and server".to_owned())
@@ -101,12 +101,12 @@ pub(super) fn hero(results: &Results) -> String {
         .iter()
         .map(|scenario| {
             let mut row = vec![case::pooling(scenario.case.pooling).to_owned()];
-            row.extend(spread_cells(reading::over_rounds(scenario, |round| round.ns_per_op), time));
+            row.extend(spread_cells(reading::request_time(scenario), time));
             row.push(scenario.rounds.len().to_string());
             row
         })
         .collect();
-    if group.iter().all(|scenario| reading::over_rounds(scenario, |round| round.ns_per_op).is_none()) {
+    if group.iter().all(|scenario| reading::request_time(scenario).is_none()) {
         return String::new();
     }
     let desc = rows
@@ -407,6 +407,51 @@ fn budget_row(row: &BudgetRow, tolerance_percent: f64) -> String {
     )
 }
 
+/// What a connection that the server closes leaves to the next.
+pub(super) fn closing(results: &Results) -> String {
+    let Some(closing) = &results.closing else { return String::new() };
+    let heads = |first| std::iter::once(first).chain(closing.ways.iter().map(String::as_str)).collect::<Vec<&str>>();
+    let counts: Vec<Vec<String>> = closing
+        .counts
+        .iter()
+        .map(|count| {
+            let figures = count.figures.iter().map(|figure| number(&figure::count(*figure)));
+            std::iter::once(escaped(&count.what)).chain(figures).collect()
+        })
+        .collect();
+    let times: Vec<Vec<String>> = closing
+        .times
+        .iter()
+        .map(|row| {
+            let name = if row.measured { escaped(&row.name) } else { format!("<i>{}</i>", escaped(&row.name)) };
+            let cells = row.milliseconds.iter().enumerate().map(|(at, millis)| match row.ratios.get(at) {
+                Some(ratio) if at > 0 => {
+                    format!("{} <small>{} ×</small>", time(millis * 1e6), number(&figure::ratio(*ratio)))
+                }
+                _ => time(millis * 1e6),
+            });
+            std::iter::once(name).chain(cells).collect()
+        })
+        .collect();
+    let mut inside = String::new();
+    if !closing.findings.is_empty() {
+        let findings: String =
+            closing.findings.iter().map(|finding| format!("<li>{}</li>\n", html::sentence(finding))).collect();
+        let _ = write!(inside, "<ul class=\"findings\">\n{findings}</ul>\n");
+    }
+    if !counts.is_empty() {
+        let _ = write!(inside, "<h3>Counted, for one request</h3>\n{}", html::table(&heads("what"), &counts));
+    }
+    if !times.is_empty() {
+        let _ = write!(
+            inside,
+            "<h3>Medians, and each by the first</h3>\n{}<p class=\"hint\">Lines in italics were not measured in this run.</p>\n",
+            html::table(&heads("where"), &times)
+        );
+    }
+    section("closing", "What is used again when the server closes", "", &inside)
+}
+
 /// All scenarios in one table.
 pub(super) fn scenarios(results: &Results) -> String {
     if results.scenarios.is_empty() {
@@ -448,7 +493,7 @@ pub(super) fn scenarios(results: &Results) -> String {
         "requests",
         "connections",
         "resumed",
-        "a request",
+        "time : requests",
         "median",
         "99th percentile",
         "client allocations / bytes",
@@ -461,8 +506,9 @@ pub(super) fn scenarios(results: &Results) -> String {
 
 /// All that was not measured, in one place.
 pub(super) fn absent(results: &Results) -> String {
+    let scenarios = std::iter::once(("Scenarios", &results.left_out));
     let comparisons = results.comparisons.iter().map(|comparison| (comparison.title.as_str(), &comparison.absent));
-    let all = comparisons.chain(results.budget.iter().map(|budget| ("Budgets", &budget.absent)));
+    let all = scenarios.chain(comparisons).chain(results.budget.iter().map(|budget| ("Budgets", &budget.absent)));
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
     for (title, absents) in all {
         for absent in absents {

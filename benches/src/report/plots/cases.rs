@@ -13,10 +13,8 @@ use crate::report::{case, figure, html};
 pub(in crate::report) fn hero(plot: Plot<'_>, group: &[&Scenario], width: f64) -> String {
     let wide = width > 600.0;
     let (left, row, bar) = if wide { (170.0, 64.0, 40.0) } else { (0.0, 62.0, 28.0) };
-    let times: Vec<(&Scenario, Spread)> = group
-        .iter()
-        .filter_map(|scenario| Some((*scenario, reading::over_rounds(scenario, |round| round.ns_per_op)?)))
-        .collect();
+    let times: Vec<(&Scenario, Spread)> =
+        group.iter().filter_map(|scenario| Some((*scenario, reading::request_time(scenario)?))).collect();
     let longest = times.iter().map(|(_, time)| time.greatest).fold(0.0, f64::max);
     let pool = reading::find(group, Pooling::Pool);
     draw(plot, width, row * times.len() as f64 + 4.0, |canvas| {
