@@ -94,6 +94,7 @@ fn nasty() -> Results {
         budget,
         ours,
         peers: vec![(NASTY.into(), f64::NAN)],
+        ..BudgetRow::default()
     };
     results.budget = Some(Budget {
         tolerance_percent: 5.0,

@@ -1,12 +1,13 @@
 //! The side by side with hardly any time: everybody takes part, and what is wrong is noticed.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use roundtrip_bench::clients;
 use roundtrip_bench::clients::floor_server::{Floor, Manner};
 use roundtrip_bench::side_by_side::{self, Options};
-use roundtrip_bench::watch::Unwatched;
+use roundtrip_bench::watch::{Unwatched, Watch};
 
 #[test]
 fn everybody_takes_part() {
@@ -35,6 +36,31 @@ fn everybody_takes_part() {
             assert!(known.iter().any(|why| absent.why.contains(why)), "{id}: {absent:?}");
         }
     }
+}
+
+/// Stops a run where its second comparison would begin.
+#[derive(Default)]
+struct UntilTheSecond(AtomicBool);
+
+impl Watch for UntilTheSecond {
+    fn doing(&self, what: &str) {
+        if what.starts_with("client-main-task") {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_returns_what_it_has() {
+    let program = Some(env!("CARGO_BIN_EXE_roundtrip-bench").into());
+    let options = Options { time: Duration::from_secs(1), full: true, program };
+    let comparisons = side_by_side::run(&options, &UntilTheSecond::default()).unwrap();
+    let ids: Vec<&str> = comparisons.iter().map(|comparison| comparison.id.as_str()).collect();
+    assert_eq!(ids, ["client-sequential", "client-sequential-cpu"]);
 }
 
 /// Has each client of this program send a few requests, each way that it has, and returns what it says.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use lexopt::{Arg, ValueExt};
 use roundtrip_bench::alloc::Counting;
 use roundtrip_bench::budget::{self, Limit, Lookups, Options, limits};
-use roundtrip_bench::routers::Set;
+use roundtrip_bench::routers::{self, Set};
 use roundtrip_bench::watch::Watch;
 use roundtrip_bench::{clients, servers, stress};
 
@@ -173,7 +173,7 @@ impl Watch for Saying {
 fn routers() -> Vec<Lookups> {
     let Some(set) = Set::all().into_iter().find(|set| set.name == "a 130 in order") else { return Vec::new() };
     let chosen = set.contestants().into_iter().filter(|(name, _)| matches!(*name, "roundtrip" | "matchit"));
-    let lookups = |(name, contestant): (&'static str, Box<dyn contestants::Contestant>)| {
+    let lookups = |(name, contestant): (&'static str, Box<dyn routers::Contestant>)| {
         let (paths, reading) = (set.paths.clone(), set.reading);
         let lookups = paths.len() as u64;
         let run = Box::new(move |rounds| {

@@ -46,6 +46,9 @@ impl Default for Options {
     }
 }
 
+/// A part of a run.
+type Stage<'a> = Box<dyn Fn() -> Result<Vec<Comparison>, String> + 'a>;
+
 /// Compares, and returns what was measured until it was told to stop.
 ///
 /// # Errors
@@ -54,15 +57,24 @@ pub fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Comparison>, Stri
     let began = Instant::now();
     let arena = Arena::new(options, watch)?;
     let rest = options.time.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
-    let mut comparisons = client::compare(&arena, rest.mul_f64(0.47), watch)?;
-    comparisons.extend(server::compare(&arena, rest.mul_f64(0.43), watch)?);
-    comparisons.extend(mux::compare(&arena, rest.mul_f64(0.07), watch)?);
-    comparisons.extend(counts::allocations(&arena, watch)?);
+    let mut stages: Vec<Stage<'_>> = vec![
+        Box::new(|| client::compare(&arena, rest.mul_f64(0.47), watch)),
+        Box::new(|| server::compare(&arena, rest.mul_f64(0.43), watch)),
+        Box::new(|| mux::compare(&arena, rest.mul_f64(0.07), watch)),
+        Box::new(|| counts::allocations(&arena, watch)),
+    ];
     if options.full {
-        comparisons.extend(counts::instructions(&arena, watch)?);
-        comparisons.extend(idle::compare(&arena, watch)?);
-        comparisons.extend(shutdown::compare(&arena, watch)?);
-        comparisons.extend(wrk::compare(&arena, watch)?);
+        stages.push(Box::new(|| counts::instructions(&arena, watch)));
+        stages.push(Box::new(|| idle::compare(&arena, watch)));
+        stages.push(Box::new(|| shutdown::compare(&arena, watch)));
+        stages.push(Box::new(|| wrk::compare(&arena, watch)));
+    }
+    let mut comparisons = Vec::new();
+    for stage in stages {
+        if watch.stopped() {
+            break;
+        }
+        comparisons.extend(stage()?);
     }
     Ok(comparisons)
 }

@@ -41,6 +41,9 @@ impl Process {
 
     /// Starts a command.
     pub(super) fn start(mut command: Command, name: &str) -> Result<Self, String> {
+        // Ctrl-C is for this program, which stops between turns; a contestant ends with its standard input.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = started.map_err(|error| format!("cannot start {name}: {error}"))?;
         let stdin = child.stdin.take();
