@@ -134,8 +134,7 @@ fn brief(mark: f64) -> String {
             return format!("{}{letter}", figure::count(mark / scale));
         }
     }
-    let shown = figure::count(mark);
-    if shown.contains('.') && !shown.contains('e') { shown.trim_end_matches('0').to_owned() } else { shown }
+    figure::count(mark)
 }
 
 #[cfg(test)]
