@@ -85,7 +85,7 @@ fn card(title: &str, inside: &str) -> String {
 /// A median with its spread, in a table.
 fn spread_cells(spread: Option<Spread>, shown: impl Fn(f64) -> String) -> Vec<String> {
     match spread {
-        Some(Spread { median, least, greatest }) => [median, least, greatest].map(|figure| shown(figure)).into(),
+        Some(Spread { median, least, greatest }) => [median, least, greatest].map(shown).into(),
         None => vec![number(NOTHING); 3],
     }
 }
@@ -278,9 +278,9 @@ fn comparison(at: usize, comparison: &Comparison) -> String {
         let title = format!("{}: ratios against {}", comparison.title, comparison.base);
         let plot =
             plots::ratios(Plot { id: &format!("ratios-{at}"), title: &title, desc: &told.join("; ") }, comparison);
-        let _ = write!(
+        let _ = writeln!(
             inside,
-            "<figure>{plot}<figcaption>{} by {}’s; {better}</figcaption></figure>\n",
+            "<figure>{plot}<figcaption>{} by {}’s; {better}</figcaption></figure>",
             escaped(&unit),
             escaped(&comparison.base)
         );
@@ -351,7 +351,7 @@ pub(super) fn growths(results: &Results) -> String {
                 let title = format!("{}: {} over {}", growth.title, growth.y, growth.x);
                 let plot =
                     plots::growth(Plot { id: &format!("growth-{at}"), title: &title, desc: &ends.join("; ") }, growth);
-                let _ = write!(inside, "<figure><figcaption>{}</figcaption>{plot}</figure>\n", escaped(&growth.y));
+                let _ = writeln!(inside, "<figure><figcaption>{}</figcaption>{plot}</figure>", escaped(&growth.y));
                 inside.push_str(&details("The figures", &html::table(&heads, &rows)));
             }
             card(&growth.title, &inside)
