@@ -65,13 +65,17 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
-/// A count: no decimals if there are none.
+/// A count, or a mark of an axis: no decimals that say nothing.
 #[must_use]
 pub fn count(value: f64) -> String {
     if value.is_finite() && value.fract() == 0.0 && value.abs() < 1e15 {
-        grouped(&format!("{value:.0}"))
+        return grouped(&format!("{value:.0}"));
+    }
+    let shown = significant(value);
+    if shown.contains('.') && !shown.contains('e') {
+        shown.trim_end_matches('0').trim_end_matches('.').into()
     } else {
-        significant(value)
+        shown
     }
 }
 
@@ -152,7 +156,7 @@ mod tests {
         ] {
             assert_eq!(significant(value), want, "{value}");
         }
-        assert_eq!((count(7.0), count(7.25), count(f64::NAN)), ("7".into(), "7.25".into(), "-".into()));
+        assert_eq!([7.0, 7.25, 0.01, f64::NAN].map(count), ["7", "7.25", "0.01", "-"]);
         assert_eq!((ratio(0.417), ratio(0.04178), ratio(3.123), ratio(12.34), ratio(f64::NAN)), {
             ("0.42".into(), "0.0418".into(), "3.12".into(), "12.3".into(), "-".into())
         });

@@ -43,14 +43,18 @@ pub(super) fn tiles(results: &Results) -> String {
             (number(&figure::significant(allocations.median)), "allocations a request, client and server".to_owned())
         }));
     }
+    // One each of clients, servers, routers: what an id begins with.
+    let mut kinds: Vec<&str> = Vec::new();
     for comparison in &results.comparisons {
-        if let Some((_, ratio)) = reading::ours(comparison) {
+        let kind = comparison.id.split('-').next().unwrap_or_default();
+        if let Some((_, ratio)) = reading::ours(comparison).filter(|_| !kinds.contains(&kind)) {
+            kinds.push(kind);
             let better = if comparison.more_is_better { "more" } else { "less" };
             let words = format!("{}’s figure, {better} is better: {}", comparison.base, comparison.title);
             tiles.push((format!("{} ×", number(&figure::ratio(ratio.median))), words));
         }
     }
-    tiles.truncate(4);
+    tiles.truncate(5);
     if let Some(budget) = &results.budget {
         let measured = budget.rows.iter().filter(|row| row.ours.is_finite()).count();
         let within =
@@ -81,7 +85,7 @@ fn card(title: &str, inside: &str) -> String {
 /// A median with its spread, in a table.
 fn spread_cells(spread: Option<Spread>, shown: impl Fn(f64) -> String) -> Vec<String> {
     match spread {
-        Some(Spread { median, least, greatest }) => [median, least, greatest].map(|figure| shown(figure)).into(),
+        Some(Spread { median, least, greatest }) => [median, least, greatest].map(shown).into(),
         None => vec![number(NOTHING); 3],
     }
 }
@@ -274,9 +278,9 @@ fn comparison(at: usize, comparison: &Comparison) -> String {
         let title = format!("{}: ratios against {}", comparison.title, comparison.base);
         let plot =
             plots::ratios(Plot { id: &format!("ratios-{at}"), title: &title, desc: &told.join("; ") }, comparison);
-        let _ = write!(
+        let _ = writeln!(
             inside,
-            "<figure>{plot}<figcaption>{} by {}’s; {better}</figcaption></figure>\n",
+            "<figure>{plot}<figcaption>{} by {}’s; {better}</figcaption></figure>",
             escaped(&unit),
             escaped(&comparison.base)
         );
@@ -290,12 +294,18 @@ fn comparison(at: usize, comparison: &Comparison) -> String {
         .iter()
         .filter_map(|contestant| Some((&contestant.name, contestant.note.as_ref()?)))
         .map(|(name, note)| format!("<li><b>{}</b>: {}</li>\n", escaped(name), escaped(note)))
-        .chain(comparison.absent.iter().map(|absent| format!("<li>{}</li>\n", not_measured(absent))))
+        .chain(names_of(&comparison.absent))
         .collect();
     if !notes.is_empty() {
         let _ = write!(inside, "<ul class=\"notes\">\n{notes}</ul>\n");
     }
     card(&comparison.title, &inside)
+}
+
+/// Who did not take part, in a line; the reasons stand in a section of their own.
+fn names_of(absent: &[Absent]) -> Option<String> {
+    let names: Vec<String> = absent.iter().map(|absent| escaped(&absent.name)).collect();
+    (!names.is_empty()).then(|| format!("<li>not measured: {} (<a href=\"#absent\">why</a>)</li>\n", names.join(", ")))
 }
 
 fn not_measured(absent: &Absent) -> String {
@@ -341,7 +351,7 @@ pub(super) fn growths(results: &Results) -> String {
                 let title = format!("{}: {} over {}", growth.title, growth.y, growth.x);
                 let plot =
                     plots::growth(Plot { id: &format!("growth-{at}"), title: &title, desc: &ends.join("; ") }, growth);
-                let _ = write!(inside, "<figure><figcaption>{}</figcaption>{plot}</figure>\n", escaped(&growth.y));
+                let _ = writeln!(inside, "<figure><figcaption>{}</figcaption>{plot}</figure>", escaped(&growth.y));
                 inside.push_str(&details("The figures", &html::table(&heads, &rows)));
             }
             card(&growth.title, &inside)
@@ -398,7 +408,7 @@ fn budget_row(row: &BudgetRow, tolerance_percent: f64) -> String {
     let peers: Vec<String> =
         row.peers.iter().map(|(name, figure)| format!("{}\u{a0}{}", escaped(name), plain(*figure))).collect();
     format!(
-        "<tr><th scope=\"row\">{} <small>{}</small></th><td>{}</td><td>{}</td><td class=\"used\">{meter}</td><td class=\"{class}\">{mark}</td><td class=\"peers\">{}</td></tr>\n",
+        "<tr><th scope=\"row\">{} <small>{}</small></th><td data-label=\"ours\">{}</td><td data-label=\"budget\">{}</td><td class=\"used\">{meter}</td><td class=\"{class}\">{mark}</td><td class=\"peers\" data-label=\"peers\">{}</td></tr>\n",
         escaped(&row.what),
         escaped(&html::unit(&row.unit)),
         plain(row.ours),
@@ -524,9 +534,17 @@ pub(super) fn absent(results: &Results) -> String {
     }
     let lines: String = lines
         .iter()
-        .map(|(line, titles)| format!("<li>{line} <small>({})</small></li>\n", escaped(&titles.join("; "))))
+        .map(|(line, titles)| format!("<li>{line} <small>({})</small></li>\n", escaped(&places(titles))))
         .collect();
     section("absent", "What was absent", "", &format!("<ul>\n{lines}</ul>\n"))
+}
+
+/// The first of many places.
+fn places(titles: &[&str]) -> String {
+    match titles {
+        [first, _, _, ..] => format!("{first}, and others"),
+        few => few.join("; "),
+    }
 }
 
 /// Where, with what, and how to do the same.

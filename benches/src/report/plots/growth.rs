@@ -24,16 +24,19 @@ fn inks(series: &[Series]) -> Vec<Ink> {
     series.iter().map(next).map(|ink| ink.copied().unwrap_or(Ink::TEXT)).collect()
 }
 
+/// x and y.
+type Points = Vec<(f64, f64)>;
+
 /// The points that can be drawn, by x.
-fn points(series: &Series) -> Vec<(f64, f64)> {
-    let mut points: Vec<_> = series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
+fn points(series: &Series) -> Points {
+    let mut points: Points = series.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     points.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     points
 }
 
 /// Lines over what grows.
 pub(in crate::report) fn growth(plot: Plot<'_>, growth: &Growth) -> String {
-    let lines: Vec<(&Series, Ink, Vec<(f64, f64)>)> =
+    let lines: Vec<(&Series, Ink, Points)> =
         growth.series.iter().zip(inks(&growth.series)).map(|(series, ink)| (series, ink, points(series))).collect();
     let all = || lines.iter().flat_map(|(_, _, points)| points);
     let ends = |of: fn(&(f64, f64)) -> f64| {
@@ -134,8 +137,7 @@ fn brief(mark: f64) -> String {
             return format!("{}{letter}", figure::count(mark / scale));
         }
     }
-    let shown = figure::count(mark);
-    if shown.contains('.') && !shown.contains('e') { shown.trim_end_matches('0').to_owned() } else { shown }
+    figure::count(mark)
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(in crate::report) fn ratios(plot: Plot<'_>, comparison: &Comparison) -> Stri
             behind(canvas, x, 1.0, Ink::GRID);
             // Leaves room for the base's own mark.
             if (x - one).abs() > 24.0 || (mark - 1.0).abs() < 1e-9 {
-                canvas.text(&trimmed(mark), (x, bottom + 15.0), 12.0, Ink::MUTED, Anchor::Middle);
+                canvas.text(&figure::count(mark), (x, bottom + 15.0), 12.0, Ink::MUTED, Anchor::Middle);
             }
         }
         behind(canvas, one, 1.5, Ink::BASE);
@@ -73,14 +73,4 @@ pub(in crate::report) fn ratios(plot: Plot<'_>, comparison: &Comparison) -> Stri
             canvas.dot((scale.at(ratio.median), y), 5.5, ink);
         }
     })
-}
-
-/// A mark of an axis: no zeros at its end.
-fn trimmed(mark: f64) -> String {
-    let shown = figure::significant(mark);
-    if shown.contains('.') && !shown.contains('e') {
-        shown.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        shown
-    }
 }
