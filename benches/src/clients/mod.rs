@@ -8,7 +8,6 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::servers::GREETING;
 
-/// A server that costs as little as a server can, for the clients to be measured with.
 pub mod floor_server;
 pub mod go;
 mod hyper;
