@@ -68,7 +68,9 @@ fn show(comparison: &Comparison) {
             _ => "-".into(),
         };
         let digits = if comparison.unit == "us" || comparison.unit == "allocations" { 2 } else { 0 };
-        println!("  {:<22} {:<34} {}", contestant.name, of(&contestant.figures, digits), of(&contestant.ratios, 2));
+        let note = contestant.note.as_deref().unwrap_or_default();
+        let (figures, ratios) = (of(&contestant.figures, digits), of(&contestant.ratios, 2));
+        println!("  {:<22} {figures:<34} {ratios:<24} {note}", contestant.name);
     }
     for absent in &comparison.absent {
         println!("  {:<22} absent: {}", absent.name, absent.why);

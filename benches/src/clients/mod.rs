@@ -10,7 +10,6 @@ use crate::servers::GREETING;
 
 /// What a request costs a client.
 pub mod cost;
-/// A server that costs as little as a server can, for the clients to be measured with.
 pub mod floor_server;
 pub mod go;
 mod hyper;

@@ -114,17 +114,23 @@ fn compare_way(
     }
     let count = arena.rounds();
     let turns = count * u32::try_from(players.len()).map_err(|error| error.to_string())?;
-    // A tenth is for finding out how many requests fill a turn.
-    let turn = within.mul_f64(0.9) / turns.max(1);
+    // The rest is for starting, and for finding out how many requests fill a turn.
+    let turn = within.mul_f64(0.8) / turns.max(1);
     let mut rounds = rounds(way.id, BASE, count, players, absent, watch, |sender| {
+        // By what it took the last time: a machine that becomes busier must not make a run longer.
+        let fill = |time: Duration, requests: u64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far from the limits")]
+            let fill = (turn.as_secs_f64() / (time.as_secs_f64() / requests as f64)) as u64;
+            fill.max(WARM_UP)
+        };
         if sender.requests == 0 {
             let (time, _) = sender.send(way, floor, WARM_UP)?;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far from the limits")]
-            let fill = (turn.as_secs_f64() / (time.as_secs_f64() / WARM_UP as f64)) as u64;
-            sender.requests = fill.max(WARM_UP);
+            sender.requests = fill(time, WARM_UP);
         }
-        let (time, cpu) = sender.send(way, floor, sender.requests)?;
-        Ok([time, cpu].map(|time| time.as_secs_f64() * 1e6 / sender.requests as f64))
+        let requests = sender.requests;
+        let (time, cpu) = sender.send(way, floor, requests)?;
+        sender.requests = fill(time, requests);
+        Ok([time, cpu].map(|time| time.as_secs_f64() * 1e6 / requests as f64))
     })?;
     rounds.note(|sender| {
         let Sender { most_opened, requests, .. } = sender;
