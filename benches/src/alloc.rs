@@ -57,19 +57,25 @@ impl Sub for Allocated {
     }
 }
 
-/// Bytes that are allocated and not freed, over all threads.
-static LIVE: AtomicI64 = AtomicI64::new(0);
+/// Bytes that are allocated and not freed, for each side: what one side frees of the other's is taken off its own.
+static LIVE: [AtomicI64; 2] = [AtomicI64::new(0), AtomicI64::new(0)];
 
 /// How many bytes are allocated and not freed now, by all threads of the process.
 #[must_use]
 pub fn live_bytes() -> i64 {
-    LIVE.load(Ordering::Relaxed)
+    live_bytes_by(Side::Client) + live_bytes_by(Side::Server)
+}
+
+/// How many bytes a side's threads have allocated less what they have freed: what the side holds, if it frees its own memory.
+#[must_use]
+pub fn live_bytes_by(side: Side) -> i64 {
+    LIVE[side as usize].load(Ordering::Relaxed)
 }
 
 /// Counts a change of what is allocated; a size beyond `i64` cannot be allocated.
 fn change(freed: usize, taken: usize) {
     let [freed, taken] = [freed, taken].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    LIVE.fetch_add(taken.wrapping_sub(freed), Ordering::Relaxed);
+    LIVE[SIDE.get() as usize].fetch_add(taken.wrapping_sub(freed), Ordering::Relaxed);
 }
 
 fn count(bytes: usize) {

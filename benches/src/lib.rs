@@ -2,8 +2,12 @@
 
 pub mod alloc;
 pub mod args;
+pub mod callgrind;
 pub mod clients;
+pub mod cpu;
+pub mod growth;
 pub mod identity;
+pub mod in_memory;
 pub mod interrupt;
 pub mod latency;
 pub mod machine;

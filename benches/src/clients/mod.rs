@@ -11,6 +11,8 @@ use roundtrip_transport::{RoundTripper, Transport};
 use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
 
+/// What a request costs a client.
+pub mod cost;
 /// A server that costs as little as a server can, for the clients to be measured with.
 pub mod floor_server;
 

@@ -15,6 +15,9 @@ use roundtrip_server::Server;
 use roundtrip_types::Handler;
 use tokio::net::TcpListener;
 
+/// What a server costs, measured from outside.
+pub mod cost;
+
 /// What every request is answered with.
 pub const GREETING: &str = "Hello I am server 3";
 
