@@ -44,3 +44,7 @@ client-cost *ARGS:
 # A large download and a burst to many hosts, beside reqwest.
 client-bulk *ARGS:
     cargo run --release -p roundtrip-bench --features peers --example client_bulk -- {{ARGS}}
+
+# What a request costs beside its budget; fails when one is exceeded. `just budget --write` keeps the table in benches/BUDGET.md.
+budget *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example budget -- {{ARGS}}

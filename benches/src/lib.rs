@@ -2,6 +2,7 @@
 
 pub mod alloc;
 pub mod args;
+pub mod budget;
 pub mod callgrind;
 pub mod clients;
 pub mod cpu;

@@ -307,12 +307,21 @@ pub struct Budget {
 /// One cost, its budget and its peers'.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BudgetRow {
+    /// A short name for programs: `transport-instructions`.
+    #[serde(default)]
+    pub id: String,
     /// What is measured.
     pub what: String,
     /// What in.
     pub unit: String,
-    /// The most it may be.
+    /// The most it may be: what it was when that was last set. It is there to be lowered.
     pub budget: f64,
+    /// What it is meant to come down to, where the design says so.
+    #[serde(default)]
+    pub target: Option<f64>,
+    /// Where the budget and the target come from.
+    #[serde(default)]
+    pub source: String,
     /// What it is.
     pub ours: f64,
     /// What peers need for the same, in the same run.
@@ -324,6 +333,12 @@ impl BudgetRow {
     #[must_use]
     pub fn is_over(&self, tolerance_percent: f64) -> bool {
         self.ours > self.budget * (1.0 + tolerance_percent / 100.0)
+    }
+
+    /// How far the cost is above its target, as a part of it; `None` if it is not, or has none.
+    #[must_use]
+    pub fn gap(&self) -> Option<f64> {
+        self.target.map(|target| self.ours / target - 1.0).filter(|gap| *gap > 0.0)
     }
 }
 
