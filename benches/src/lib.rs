@@ -14,6 +14,7 @@ pub mod latency;
 pub mod machine;
 pub mod model;
 pub mod progress;
+pub mod reach;
 pub mod routes;
 pub mod scenarios;
 pub mod servers;
