@@ -15,6 +15,8 @@ pub(crate) struct Facts {
     length: Length,
     transfer: Transfer,
     connection: Connection,
+    /// Whether there is a `Content-Encoding` field. Only told of the heads that were parsed.
+    pub(crate) coded: bool,
 }
 
 /// What the `Content-Length` fields say together.
@@ -62,10 +64,12 @@ impl Facts {
         const LENGTH: u8 = known_index("Content-Length");
         const TRANSFER: u8 = known_index("Transfer-Encoding");
         const OPTIONS: u8 = known_index("Connection");
+        const CODING: u8 = known_index("Content-Encoding");
         match known {
             LENGTH => self.length = self.length.and(value),
             TRANSFER => self.transfer = self.transfer.and(value),
             OPTIONS => self.connection.add(value),
+            CODING => self.coded = true,
             _ => {}
         }
     }

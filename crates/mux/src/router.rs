@@ -209,6 +209,12 @@ impl<T> Router<T> {
         self.registered(&mut builder);
     }
 
+    /// The newest table, if it is there and lives as long as the router: the way of nearly all lookups.
+    #[inline]
+    pub(crate) fn kept_table(&self) -> Option<&Table<T>> {
+        self.published.kept().map(|table| &**table)
+    }
+
     /// The newest table, the first of which is made here.
     pub(crate) fn table(&self) -> Held<'_, T> {
         loop {

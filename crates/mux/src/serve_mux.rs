@@ -6,18 +6,21 @@ use std::panic::Location;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwapOption;
-use http::StatusCode;
 use http::header::{ALLOW, HOST};
 use http::uri::Authority;
-use roundtrip_types::{BoxHandler, Handler, PathValues, Request, Response, RouteWatch, error, not_found};
+use http::{StatusCode, Uri};
+use roundtrip_types::{
+    BoxHandler, Handler, HandlerFuture, PathValues, Request, Response, RouteWatch, error, not_found,
+};
 
 use crate::answers;
 use crate::conflict::InsertError;
 use crate::mount::Prefix;
 use crate::pattern::Pattern;
+use crate::quick::Said;
 use crate::router::Router;
 use crate::service::{RouteService, ServiceHandler};
-use crate::table::{Answer, Ask};
+use crate::table::{Answer, Ask, Entry};
 use crate::words::Slashes;
 
 /// Sends each request to the handler of the most specific pattern that matches it: Go's `http.ServeMux`.
@@ -221,12 +224,12 @@ impl ServeMux {
         &self.0.router
     }
 
-    /// Finds the handler for a request and leaves pattern and values on it, or says how it is answered.
+    /// Finds the handler for a request and leaves pattern and values on it, or says how it is answered: the way of those that the
+    /// straight walk leaves open, and of those that no handler takes.
     fn route(&self, req: &mut Request) -> Routed {
         let uri = req.uri();
-        let url_host = uri.authority().map_or("", host_and_port);
-        let header = || req.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = if url_host.is_empty() { header().unwrap_or("") } else { url_host };
+        let url_host = url_host(uri);
+        let host = host(req);
         let ask = Ask { method: req.method().as_str(), url_host: Some(url_host), host, path: uri.path() };
         let table = self.0.router.table();
         let (route, path) = match table.at(&ask) {
@@ -247,16 +250,24 @@ impl ServeMux {
         let Some(path) = path else {
             return Routed::Answered(error(StatusCode::URI_TOO_LONG, "URI Too Long"));
         };
-        if let Some(watch) = req.extensions().get::<RouteWatch>() {
-            watch.set(&entry.route);
-        }
         let shared = path.clone();
         let ranges = entry.wilds.ranges(Slashes::of(shared.path().as_bytes()));
         let values = PathValues::new(Arc::clone(&entry.route), path, ranges);
-        let handler = entry.value.clone();
-        drop(table);
-        req.extensions_mut().insert(values);
-        Routed::To(handler)
+        leave(req, entry, values);
+        Routed::To(entry.value.clone())
+    }
+
+    /// The future of a request that [`route`](Self::route) has to look at.
+    #[cold]
+    fn serve_closely(&self, mut req: Request) -> HandlerFuture<'_> {
+        Box::pin(async move {
+            match self.route(&mut req) {
+                Routed::To(handler) => handler.serve_http(req).await,
+                Routed::Answered(response) => response,
+                Routed::MethodNotAllowed(allow) => self.method_not_allowed(req, allow).await,
+                Routed::NotFound => self.not_found(req).await,
+            }
+        })
     }
 
     async fn not_found(&self, req: Request) -> Response {
@@ -288,14 +299,45 @@ enum Routed {
 }
 
 impl Handler for ServeMux {
-    async fn serve_http(&self, mut req: Request) -> Response {
-        match self.route(&mut req) {
-            Routed::To(handler) => handler.serve_http(req).await,
-            Routed::Answered(response) => response,
-            Routed::MethodNotAllowed(allow) => self.method_not_allowed(req, allow).await,
-            Routed::NotFound => self.not_found(req).await,
-        }
+    /// Calls the handler of nearly every request right here, and hands its future on: an async block around it would keep the
+    /// request a second time, and move it there.
+    fn serve_http(&self, mut req: Request) -> impl Future<Output = Response> + Send {
+        let Some(table) = self.0.router.kept_table() else { return self.serve_closely(req) };
+        let index = table.index();
+        // Asked for only where it makes a difference.
+        let host = if index.arena.hosts.is_empty() { "" } else { host(&req) };
+        let uri = req.uri();
+        let said = index.quick(req.method().as_str(), host, uri.path());
+        let (Said::Found { route, slashes }, Some(path)) = (said, uri.path_and_query()) else {
+            return self.serve_closely(req);
+        };
+        let entry = table.entry(route);
+        let ranges = entry.wilds.ranges(Slashes::known(uri.path().as_bytes(), slashes));
+        let values = PathValues::new(Arc::clone(&entry.route), path.clone(), ranges);
+        leave(&mut req, entry, values);
+        entry.value.serve_http(req)
     }
+}
+
+/// Leaves on a request what has been found for it.
+fn leave(req: &mut Request, entry: &Entry<BoxHandler>, values: PathValues) {
+    if let Some(watch) = req.extensions().get::<RouteWatch>() {
+        watch.set(&entry.route);
+    }
+    req.extensions_mut().insert(values);
+}
+
+/// The host that a request is for, with its port: that of the target, or else of the `Host` field.
+fn host(req: &Request) -> &str {
+    let url_host = url_host(req.uri());
+    if !url_host.is_empty() {
+        return url_host;
+    }
+    req.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("")
+}
+
+fn url_host(uri: &Uri) -> &str {
+    uri.authority().map_or("", host_and_port)
 }
 
 impl fmt::Debug for ServeMux {
@@ -376,6 +418,20 @@ mod tests {
         assert_eq!(clone.serve_http(req).await.text().await.unwrap(), "late");
         default_serve_mux().handle("/default", |_req| async { "default" });
         assert_eq!(default_serve_mux().patterns().len(), 1);
+    }
+
+    /// After so many registrations tables come and go, and one may go before the request that was found in it.
+    #[tokio::test]
+    async fn a_request_outlives_the_table_that_it_was_found_in() {
+        let mux = ServeMux::new();
+        for n in 0..2 * crate::published::KEPT {
+            let see = |req: Request| async move { format!("{} {}", req.pattern(), req.path_value("id")) };
+            mux.handle(&format!("/{n}/{{id}}"), see);
+            let serving = mux.serve_http(request(&format!("/{n}/seven")));
+            mux.wrap_routes(|service| service);
+            mux.wrap_routes(|service| service);
+            assert_eq!(serving.await.text().await.unwrap(), format!("/{n}/{{id}} seven"));
+        }
     }
 
     fn request(target: &str) -> Request {

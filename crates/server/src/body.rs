@@ -18,7 +18,6 @@ use tokio::time::{Instant, Sleep};
 use crate::deadlines::{Credit, Limits};
 use crate::link::{self, Link};
 use crate::streams::Progress;
-use crate::tracker::Tracker;
 
 /// A request's body. One that is dropped before its end goes back to the connection, which reads it away or gives up.
 pub(crate) struct RequestBody {
@@ -39,7 +38,7 @@ struct StreamLimits {
     begun: Instant,
     read: u64,
     timer: Pin<Box<Sleep>>,
-    tracker: Arc<Tracker>,
+    link: Arc<Link>,
 }
 
 impl StreamLimits {
@@ -67,7 +66,7 @@ impl RequestBody {
     }
 
     /// The body of one request among others.
-    pub(crate) fn of_stream(incoming: Incoming, link: &Link) -> Self {
+    pub(crate) fn of_stream(incoming: Incoming, link: &Arc<Link>) -> Self {
         let begun = Instant::now();
         let limits = StreamLimits {
             limits: Limits::new(&link.config),
@@ -75,7 +74,7 @@ impl RequestBody {
             begun,
             read: 0,
             timer: Box::pin(tokio::time::sleep_until(begun)),
-            tracker: Arc::clone(&link.tracker),
+            link: Arc::clone(link),
         };
         let max_trailers = link.config.max_header_count;
         RequestBody { incoming: Some(incoming), link: None, max_trailers, asked: true, limits: Some(Box::new(limits)) }
@@ -115,7 +114,7 @@ impl HttpBody for RequestBody {
             Poll::Pending => {
                 if let Some(limits) = &mut this.limits {
                     ready!(limits.poll(cx));
-                    limits.tracker.count_timeout();
+                    limits.link.stream_timed_out();
                     this.incoming = None;
                     return Poll::Ready(Some(Err(too_slow())));
                 }
@@ -260,8 +259,13 @@ impl ResponseBody {
         ResponseBody { body, owner: Owner::Stream(Box::new(Piecewise { progress, rest: Bytes::new() })) }
     }
 
+    #[inline]
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let body = &mut self.body;
+        if body.as_bytes().is_some() {
+            // Nothing of anybody's runs.
+            return Pin::new(body).poll_frame(cx);
+        }
         match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) {
             Ok(polled) => polled,
             Err(_) => {
@@ -277,6 +281,7 @@ impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Error;
 
+    #[inline]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let had_rest = match &this.owner {
@@ -312,11 +317,13 @@ impl HttpBody for ResponseBody {
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         let rest = matches!(&self.owner, Owner::Stream(stream) if !stream.rest.is_empty());
         !rest && self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         let hint = self.body.size_hint();
         let rest = match &self.owner {

@@ -78,7 +78,8 @@ pub struct ServerConfig {
     /// How long a connection may be idle between a response and the first byte of the next request.
     ///
     /// Default 60 s; `None` is no limit. Go: `Server.IdleTimeout`. Differs from Go: on by default, and `None` does not fall back to
-    /// [`read_timeout`](Self::read_timeout).
+    /// [`read_timeout`](Self::read_timeout). On HTTP/2, behind a stream that was given up because the client was too slow for it,
+    /// [`read_header_timeout`](Self::read_header_timeout) holds as well: a slow client is gone after 75 s at the latest.
     pub idle_timeout: Option<Duration>,
 
     /// How long a handler may go on after its client has shut down its sending side, and a response after its client has last

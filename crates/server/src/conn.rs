@@ -13,12 +13,13 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roundtrip_types::Handler;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
 use crate::ServerConfig;
 use crate::config::ConnState;
 use crate::deadlines::{Deadlines, Limit, Limits, Phase};
+use crate::linger::Linger;
 use crate::link::{self, Link};
 use crate::service;
 use crate::stream::Stream;
@@ -248,6 +249,8 @@ struct Watch {
     timer: Pin<Box<Sleep>>,
     /// What the timer is set to; `None` while no limit holds.
     set: Option<Instant>,
+    /// Whether it is set no later than an idle connection asks for.
+    set_for_idle: bool,
     opened: Instant,
     registered: bool,
     /// Whether an idle connection may be put to sleep.
@@ -262,6 +265,7 @@ impl Watch {
             deadlines: Deadlines::new(Limits::new(&link.config), now),
             timer: Box::pin(tokio::time::sleep_until(now)),
             set: None,
+            set_for_idle: false,
             opened: now,
             registered: false,
             may_sleep: false,
@@ -300,7 +304,21 @@ impl Watch {
     }
 
     /// Looks at the clock, once a poll.
+    #[inline]
     fn look(&mut self, cx: &mut Context<'_>) -> Look {
+        // Nearly all polls end between two requests, with the timer set early enough.
+        if self.set_for_idle && self.link.rests() && self.link.tracker.keeps_alive() {
+            let now = Instant::now();
+            let (requests, read, written) = (self.link.requests(), self.link.bytes_read(), self.link.bytes_written());
+            if self.set.is_some_and(|set| set > now) && self.deadlines.rest(now, requests, read, written) {
+                return Look::Wait;
+            }
+        }
+        self.look_closely(cx)
+    }
+
+    #[inline(never)]
+    fn look_closely(&mut self, cx: &mut Context<'_>) -> Look {
         let seen = self.link.seen();
         if seen.phase == Phase::Hijacked && self.link.has(link::RESPONSE_DONE) {
             // The handler is through; hyper would wait for a next request for ever.
@@ -328,10 +346,13 @@ impl Watch {
                 nearest.map_or(Limit::Idle, |(_, limit)| limit),
             ));
         }
+        self.set_for_idle = false;
         let Some((at, limit)) = nearest else { return Look::Wait };
         if at <= now {
             return self.time_is_up(limit);
         }
+        // From here on it is set to no later than `at`; and as long as the connection is idle between polls, `at` only moves on.
+        self.set_for_idle = seen.phase == Phase::Idle;
         match self.set {
             // Set early enough: when it fires, we look again.
             Some(set) if set <= at && set > now => {}
@@ -459,7 +480,8 @@ impl Watch {
         self.link.enter(Phase::Closing);
         let mut rest = answer.as_bytes();
         let mut shut = false;
-        let mut left = MAX_LINGER;
+        let mut linger = Linger::new();
+        let link = Arc::clone(&self.link);
         let work = poll_fn(|cx| {
             while !rest.is_empty() {
                 match std::task::ready!(Pin::new(&mut stream).poll_write(cx, rest)) {
@@ -473,14 +495,7 @@ impl Watch {
                 }
                 shut = true;
             }
-            let mut piece = [0; 4096];
-            loop {
-                let mut buf = ReadBuf::new(&mut piece);
-                match std::task::ready!(Pin::new(&mut stream).poll_read(cx, &mut buf)) {
-                    Ok(()) if !buf.filled().is_empty() && left > 0 => left = left.saturating_sub(buf.filled().len()),
-                    _ => return Poll::Ready(()),
-                }
-            }
+            linger.poll(&mut stream, cx, |bytes| link.count_read(bytes))
         });
         // Too late is as good as done.
         let _ = self.run(work).await;
@@ -500,6 +515,3 @@ const DORMANT: Duration = Duration::from_millis(250);
 
 /// How long a server that stops waits for the first request of a connection that has carried none.
 pub(crate) const FRESH_GRACE: Duration = Duration::from_secs(5);
-
-/// As much as is read from a client that was told that it is understood no more.
-const MAX_LINGER: usize = 1 << 20;

@@ -138,9 +138,13 @@ impl ResponseController {
     /// May be called several times; they go out in order, at the handler's next await point. HTTP/1.0 clients, which know no
     /// interim responses, are sent nothing.
     ///
+    /// On HTTP/2 nothing is sent and the answer is always [`ControlError::NotSupported`]: hyper, up to 1.12 at least, keeps the
+    /// stream to itself until it has the response, though the h2 crate beneath it could send them. The response is not
+    /// disturbed, and hints are no more than hints: a handler may drop the error. `Differs from Go:` whose server sends them there.
+    ///
     /// # Errors
-    /// `status` is not of the 1xx class or is 101, the response has begun, or the connection speaks HTTP/2 (hyper has no way to
-    /// send it there).
+    /// [`NotSupported`](ControlError::NotSupported): `status` is not of the 1xx class or is 101, the response has begun, or the
+    /// connection speaks HTTP/2. [`Finished`](ControlError::Finished): the response is complete.
     pub fn send_informational(&self, status: StatusCode, fields: &HeaderMap) -> Result<(), ControlError> {
         self.on_http1("interim responses need HTTP/1")?;
         if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {

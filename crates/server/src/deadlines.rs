@@ -56,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) awaits_client: bool,
     /// The client has shut down its sending side, or is gone, while a handler works for it.
     pub(crate) client_stopped: bool,
+    /// The last thing that came to an end on the connection did so because the client was too slow.
+    pub(crate) tardy: bool,
     /// The handler's own deadlines, which replace the configured ones.
     pub(crate) read_deadline: Override,
     pub(crate) write_deadline: Override,
@@ -209,6 +211,22 @@ impl Deadlines {
         self.limits.write = None;
     }
 
+    /// Takes in a poll behind which the connection is idle and nobody waits for the client. False if that is not all there is to
+    /// it: [`update`](Self::update) is for such.
+    #[inline]
+    pub(crate) fn rest(&mut self, now: Instant, requests: u64, read: u64, written: u64) -> bool {
+        if self.phase != Phase::Idle || self.body.until.is_some() || self.client.until.is_some() {
+            return false;
+        }
+        if requests != self.requests {
+            self.requests = requests;
+            self.idle_since = Some(now);
+            self.stopped_since = None;
+        }
+        (self.body.bytes, self.client.bytes) = (read, written);
+        true
+    }
+
     /// Takes in what a poll has left behind, at its end.
     pub(crate) fn update(&mut self, now: Instant, seen: &Seen) {
         let next_request = seen.requests != self.requests;
@@ -306,7 +324,13 @@ impl Deadlines {
                 consider(self.client.until, Limit::WriteStall);
                 consider(after(self.stopped_since, self.limits.half_close), Limit::HalfClosed);
             }
-            Phase::Idle => consider(after(self.idle_since, self.limits.idle), Limit::Idle),
+            Phase::Idle => {
+                consider(after(self.idle_since, self.limits.idle), Limit::Idle);
+                if seen.tardy {
+                    // No more patience than with a client that has never asked for anything.
+                    consider(after(self.idle_since, self.limits.head), Limit::Idle);
+                }
+            }
             Phase::Closing => consider(after(self.closing_since, Some(CLOSING)), Limit::Closing),
             Phase::Hijacked => {}
         }
@@ -343,6 +367,7 @@ mod tests {
             awaits_body: false,
             awaits_client: false,
             client_stopped: false,
+            tardy: false,
             read_deadline: Override::Unset,
             write_deadline: Override::Unset,
         }
@@ -420,6 +445,14 @@ mod tests {
         assert_eq!(play(limits, &[(1, stopped(0))]), Some((6, Limit::HalfClosed)));
         assert_eq!(play(limits, &[(1, stopped(0)), (4, stopped(0))]), Some((6, Limit::HalfClosed)));
         assert_eq!(play(limits, &[(1, stopped(0)), (4, stopped(9))]), Some((9, Limit::HalfClosed)));
+    }
+
+    #[test]
+    fn a_client_that_was_too_slow_is_idle_for_as_long_as_one_that_has_just_come() {
+        let limits = Limits { idle: secs(60), head: secs(30), ..NONE };
+        let idle = seen(Phase::Idle, 1);
+        assert_eq!(play(limits, &[(10, idle)]), Some((70, Limit::Idle)));
+        assert_eq!(play(limits, &[(10, Seen { tardy: true, ..idle })]), Some((40, Limit::Idle)));
     }
 
     #[test]

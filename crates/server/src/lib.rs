@@ -65,6 +65,7 @@ mod error;
 mod framing;
 mod handlers;
 mod info;
+mod linger;
 mod link;
 mod listen_options;
 mod listener;

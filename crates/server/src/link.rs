@@ -104,6 +104,8 @@ pub(crate) const UNREAD_BODY: u32 = 1 << 22;
 pub(crate) const STREAMS: u32 = 1 << 23;
 /// HTTP/2 is told that this connection takes no new requests.
 pub(crate) const GOING_AWAY: u32 = 1 << 24;
+/// HTTP/2: a stream ran into a time limit, and no other has begun since.
+const TARDY: u32 = 1 << 25;
 
 const CHUNKED: u64 = u64::MAX;
 
@@ -207,6 +209,14 @@ impl Link {
         self.written.store(self.written.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
     }
 
+    /// Whether the connection is between requests, with nothing to wait for but the next, on a server that goes on.
+    #[inline]
+    pub(crate) fn rests(&self) -> bool {
+        let stage = self.stage.load(Ordering::Acquire);
+        let waits = self.waits.load(Ordering::Relaxed);
+        self.phase.load(Ordering::Relaxed) == Phase::Idle as u8 && (waits | stage) == 0
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         let (waits, flags) = (self.waits.load(Ordering::Relaxed), self.flags());
         let (read_deadline, write_deadline) = if flags & DEADLINES == 0 {
@@ -223,6 +233,7 @@ impl Link {
             awaits_body: waits & READ_PENDING != 0,
             awaits_client: waits & WRITE_PENDING != 0,
             client_stopped: flags & CLIENT_STOPPED != 0,
+            tardy: flags & TARDY != 0,
             read_deadline,
             write_deadline,
         }
@@ -293,6 +304,9 @@ impl Link {
     }
 
     pub(crate) fn count_request(&self) -> u64 {
+        if self.has(TARDY) {
+            self.lower(TARDY);
+        }
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
@@ -300,6 +314,12 @@ impl Link {
 
     pub(crate) fn begin_streams(&self) {
         self.raise(STREAMS);
+    }
+
+    /// The client was too slow for one of its streams, and may be too slow for anything.
+    pub(crate) fn stream_timed_out(&self) {
+        self.tracker.count_timeout();
+        self.raise(TARDY);
     }
 
     pub(crate) fn is_streams(&self) -> bool {

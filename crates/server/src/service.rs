@@ -14,7 +14,7 @@ use http::{Method, StatusCode, Version};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use roundtrip_types::{Body, Handler, IntoResponse, Response};
+use roundtrip_types::{Body, Handler, IntoResponse, Request, Response};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::check::{self, Refused};
@@ -27,82 +27,98 @@ use crate::{Addr, ErrorLog, ServerEvent};
 
 /// Answers one HTTP/1 request. The connection knows of it when this returns, before anything more is read.
 ///
-/// The future is built by hand around the handler's: an async block would hold the request twice, and move it that often.
+/// The future is built by hand around the handler's: an async block would hold the request twice, and move it that often. The
+/// handler is called right here, so that one that makes do with less of the request keeps no room for it.
 #[inline]
 pub(crate) fn http1<'a, H: Handler>(
     handler: &'a H,
     link: &'a Arc<Link>,
-    mut req: http::Request<Incoming>,
+    req: http::Request<Incoming>,
 ) -> Serving<'a, impl Future<Output = Response> + Send + use<'a, H>> {
-    let has_body = !req.body().is_end_stream();
-    let length = if has_body { req.body().size_hint().exact() } else { Some(0) };
+    let (mut head, incoming) = req.into_parts();
+    let has_body = !incoming.is_end_stream();
+    let length = if has_body { incoming.size_hint().exact() } else { Some(0) };
     let number = link.begin_request(length.map_or(BodyFraming::Chunked, BodyFraming::Length));
-    let refused = check::http1(&mut req, has_body, length, link.config.general_options).err();
+    let refused = check::http1(&mut head, has_body, length, link.config.general_options).err();
     let keeps_body = matches!(refused, None | Some(Refused(StatusCode::OK, _)));
     if keeps_body {
-        let is_http10 = req.version() < Version::HTTP_11;
+        let is_http10 = head.version < Version::HTTP_11;
         if is_http10 {
             link.raise(link::NO_INTERIM);
         }
         if !has_body {
             link.raise(link::LISTENING);
-        } else if !is_http10 && req.headers().contains_key(http::header::EXPECT) {
+        } else if !is_http10 && head.headers.contains_key(http::header::EXPECT) {
             link.raise(link::EXPECTS_CONTINUE);
         }
     } else if has_body {
         link.raise(link::UNREAD_BODY);
     }
-    let shown = Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() };
-    let req = req.map(|incoming| {
-        if has_body && keeps_body { Body::new(RequestBody::new(incoming, Arc::clone(link))) } else { Body::empty() }
-    });
-    Serving {
-        // In a future of its own, so that what a handler does before its future is polled belongs to it as well.
-        future: async move { handler.serve_http(req).await },
-        current: Some(ResponseController::new(Arc::clone(link), number)),
-        link,
-        number,
-        shown,
-        refused,
-        draining: None,
-    }
+    let shown = Shown { method: head.method.clone(), path: head.uri.path_and_query().cloned() };
+    let mut current = Some(ResponseController::new(Arc::clone(link), number));
+    let body =
+        if has_body && keeps_body { Body::new(RequestBody::new(incoming, Arc::clone(link))) } else { Body::empty() };
+    let (future, instead) = match refused {
+        Some(refused) => (None, Some(Instead::Refused(refused))),
+        None => {
+            // What a handler does before its future is polled belongs to it as well. The request is lent, because one that a
+            // panic is caught behind is moved three times on its way in.
+            let mut req = Some(Request::from_parts(head, body));
+            match handle(&mut current, || req.take().map(|req| handler.serve_http(req))) {
+                Ok(future) => (future, None),
+                Err(panic) => (None, Some(Instead::Panicked(panic))),
+            }
+        }
+    };
+    Serving { future, current, link, shown, instead, draining: None }
 }
 
 pin_project! {
     /// One request on its way: the handler at work, or why it does not get to.
     pub(crate) struct Serving<'a, F> {
         #[pin]
-        future: F,
+        future: Option<F>,
         current: Option<ResponseController>,
         link: &'a Arc<Link>,
-        number: u64,
         shown: Shown,
-        refused: Option<Refused>,
+        instead: Option<Instead>,
         // The response, while it is found out whether the connection goes on behind it.
         draining: Option<Box<(Response, Arrived)>>,
     }
 }
 
+/// What there is in place of a handler's future.
+enum Instead {
+    Refused(Refused),
+    Panicked(Box<dyn Any + Send>),
+}
+
 impl<F: Future<Output = Response>> Future for Serving<'_, F> {
     type Output = Result<http::Response<ResponseBody>, Aborted>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let link: &Arc<Link> = this.link;
         let mut response = if let Some(waiting) = this.draining {
             ready!(waiting.1.poll(cx, link));
             std::mem::take(&mut waiting.0)
-        } else if let Some(refused) = this.refused {
-            refuse(*refused, link)
-        } else {
-            let response = match ready!(handle(this.future, this.current, cx)) {
-                Ok(response) => response,
+        } else if let Some(future) = this.future.as_pin_mut() {
+            let response = match handle(this.current, || future.poll(cx)) {
+                Ok(polled) => ready!(polled),
                 Err(panic) => panicked(link, this.shown, &*panic)?,
             };
-            if response.status().is_informational() {
-                if is_switch(&response) { response } else { not_final(link, this.shown, response.status()) }
+            if response.status().is_informational() && !is_switch(&response) {
+                not_final(link, this.shown, response.status())
             } else {
                 response
+            }
+        } else {
+            match this.instead.take() {
+                Some(Instead::Refused(refused)) => refuse(refused, link),
+                Some(Instead::Panicked(panic)) => panicked(link, this.shown, &*panic)?,
+                // Polled behind its end, which hyper does not do.
+                None => return Poll::Ready(Err(Aborted)),
             }
         };
         if link.has(link::LEFTOVER)
@@ -119,37 +135,30 @@ impl<F: Future<Output = Response>> Future for Serving<'_, F> {
             // Without a tunnel: the client may have begun to speak through it.
             link.raise(if response.status().is_success() { link::UPGRADED } else { link::UNREAD_BODY });
         }
-        finish(link, *this.number, &this.shown.method, &mut response);
+        finish(link, &this.shown.method, &mut response);
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, Arc::clone(link)))))
     }
 }
 
-/// Polls a handler, whose panic is an output, and whose connection can be asked for meanwhile.
+/// Lets a handler do something, with its connection at hand. A panic is an output.
 #[inline]
-fn handle<F: Future>(
-    future: Pin<&mut F>,
-    current: &mut Option<ResponseController>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<F::Output, Box<dyn Any + Send>>> {
+fn handle<T>(current: &mut Option<ResponseController>, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     let before = ResponseController::enter(current.take());
-    // After a panic the future is never polled again, so its broken state is never seen.
-    let caught = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+    // What has panicked is never used again, so its broken state is never seen.
+    let caught = catch_unwind(AssertUnwindSafe(work));
     *current = ResponseController::enter(before);
-    match caught {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(panic)),
-    }
+    caught
 }
 
 /// The connection's say on a response's head.
-fn finish(link: &Link, number: u64, method: &Method, response: &mut Response) {
+fn finish(link: &Link, method: &Method, response: &mut Response) {
     link.raise(link::RESPONSE_BEGUN);
     if response.headers().keys().any(|name| *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING) {
         check_framing(method, response);
     }
     let last = link.stage() > Stage::Running
         || !link.tracker.keep_alives.load(Ordering::Relaxed)
-        || link.config.max_requests_per_connection.is_some_and(|max| number >= max)
+        || link.config.max_requests_per_connection.is_some_and(|max| link.requests() >= max)
         || (link.has(link::LEFTOVER | link::UNREAD_BODY) && !drainable(link))
         // Only the end of the connection can end a body of unknown length for a client that knows no chunks.
         || (link.has(link::NO_INTERIM) && response.body().content_length().is_none());
@@ -262,7 +271,11 @@ pub(crate) async fn http2<H: Handler>(
     let shown = Shown { method: req.method().clone(), path: req.uri().path_and_query().cloned() };
     let mut current = Some(ResponseController::new(Arc::clone(&link), 0));
     let mut future = pin!(async { shared.handler.serve_http(req).await });
-    let answered = poll_fn(|cx| handle(future.as_mut(), &mut current, cx)).await;
+    let answered = poll_fn(|cx| match handle(&mut current, || future.as_mut().poll(cx)) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await;
     let response = match answered {
         Ok(response) if response.status().is_informational() => not_final(&link, &shown, response.status()),
         Ok(response) => response,

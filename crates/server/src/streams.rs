@@ -134,7 +134,7 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
             timer.as_mut().reset(deadline);
         }
         if timer.as_mut().poll(cx).is_ready() {
-            this.link.tracker.count_timeout();
+            this.link.stream_timed_out();
             return Poll::Ready(());
         }
         Poll::Pending

@@ -15,6 +15,7 @@ use crate::config::ConnState;
 use crate::control::Hijacked;
 use crate::deadlines::Phase;
 use crate::framing::{BodyFraming, Framing, Malformed};
+use crate::linger::Linger;
 use crate::link::{self, Link};
 use crate::stream::Stream;
 
@@ -29,11 +30,20 @@ pub(crate) struct Wire {
     used: usize,
     /// Whether our side has been shut down.
     shut: bool,
+    linger: Linger,
 }
 
 impl Wire {
     pub(crate) fn new(stream: Stream, link: Arc<Link>) -> Self {
-        Wire { stream: Some(stream), link, framing: Framing::new(), ahead: Vec::new(), used: 0, shut: false }
+        Wire {
+            stream: Some(stream),
+            link,
+            framing: Framing::new(),
+            ahead: Vec::new(),
+            used: 0,
+            shut: false,
+            linger: Linger::new(),
+        }
     }
 
     /// The stream of a connection that goes on.
@@ -349,8 +359,7 @@ impl AsyncWrite for Wire {
         }
     }
 
-    /// Closes our side, and goes on reading for a while if the client may still be sending: closing with unread bytes would make
-    /// the system reset the connection, and the client might lose the response (RFC 9112, 9.6). The connection's timer ends it.
+    /// Closes our side, and goes on reading if the client may still be sending: see [`Linger`]. The connection's timer ends it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.link.has(link::MALFORMED) && !this.framing.is_in_body() {
@@ -369,21 +378,12 @@ impl AsyncWrite for Wire {
         if this.framing.is_undecided() && this.link.has(link::RESPONSE_BEGUN) {
             this.framing.decide(this.link.body_framing());
         }
-        let mut sending = this.framing.is_in_request() || this.used < this.ahead.len();
-        let mut piece = [0; 4096];
-        loop {
-            let mut buf = ReadBuf::new(&mut piece);
-            match Pin::new(&mut *stream).poll_read(cx, &mut buf) {
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                    this.link.count_read(buf.filled().len());
-                    sending = true;
-                }
-                Poll::Ready(_) => break,
-                Poll::Pending if sending => return Poll::Pending,
-                Poll::Pending => break,
-            }
+        let sending = this.framing.is_in_request() || this.used < this.ahead.len();
+        let link = &this.link;
+        match this.linger.poll(stream, cx, |bytes| link.count_read(bytes)) {
+            Poll::Pending if sending || this.linger.came => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
         }
-        Poll::Ready(Ok(()))
     }
 }
 

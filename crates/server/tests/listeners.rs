@@ -240,6 +240,50 @@ async fn the_client_beyond_the_limit_waits_until_a_place_is_free() {
     assert_eq!(*told.lock().unwrap(), [line]);
 }
 
+/// Clients that come and go, say nothing, say half of something or reset, more than there are places for: all of them are let in
+/// and out again, nothing is left of them, and whoever means it is served.
+#[tokio::test]
+async fn a_flood_of_connections_at_the_limit_leaves_nothing_behind() {
+    let config = ServerConfig { max_connections: Some(4), error_log: ErrorLog::none(), ..ServerConfig::default() };
+    let server = Server::with_config(path, config);
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = tcp(&listener);
+    serving(server.clone(), listener, || async move {
+        let most = Arc::new(Mutex::new(0));
+        let mut flood = tokio::task::JoinSet::new();
+        for n in 0..600 {
+            let (server, most) = (server.clone(), Arc::clone(&most));
+            flood.spawn(async move {
+                let mut stream = TcpStream::connect(addr).await.unwrap();
+                match n % 3 {
+                    0 => stream.write_all(b"GET / HT").await.unwrap(),
+                    1 => stream.set_zero_linger().unwrap(),
+                    _ => {}
+                }
+                let open = server.stats().open;
+                let mut most = most.lock().unwrap();
+                *most = open.max(*most);
+            });
+            if n % 40 == 0 {
+                let answer = ask(TcpStream::connect(addr).await.unwrap(), "/meant").await;
+                assert!(answer.ends_with("/meant"), "{n}: {answer}");
+            }
+        }
+        while let Some(ended) = flood.join_next().await {
+            ended.unwrap();
+        }
+        assert!(ask(TcpStream::connect(addr).await.unwrap(), "/last").await.ends_with("/last"));
+        while server.stats().open > 0 {
+            tokio::task::yield_now().await;
+        }
+        let stats = server.stats();
+        assert!(*most.lock().unwrap() <= 4, "{most:?} were open at once");
+        // Those that reset while they waited need not have been seen.
+        assert!((400 + 16..=600 + 16).contains(&stats.accepted), "{stats:?}");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_server_at_its_limit_can_be_stopped() {
     let config = ServerConfig { max_connections: Some(1), error_log: ErrorLog::none(), ..ServerConfig::default() };

@@ -375,3 +375,59 @@ async fn a_client_that_does_not_read_is_reset_through_tls() {
     host.close().await;
     serving.await.unwrap().unwrap();
 }
+
+/// With the settings as they come. The clock is paused once hands are shaken: an hour passes in no time then.
+#[tokio::test]
+async fn no_slow_client_is_connected_after_75_s() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let host = Server::new(|req: Request| async move {
+        // More than any socket buffer holds, for those who do not read.
+        let length = if req.uri().path() == "/large" { 64 << 20 } else { 5 };
+        drop(req.into_body().bytes().await);
+        vec![b'z'; length]
+    });
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, tls));
+    let config = client(&[server.cert.der()], &["http/1.1"], None);
+    for (name, first, trickle, reads) in [
+        ("silent", &b""[..], &b""[..], true),
+        ("slow head", b"GET / HTTP/1.1\r\nX: ", b"z", true),
+        ("slow body", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n", b"z", true),
+        (
+            "slow body in chunks",
+            b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nz\r\n",
+            true,
+        ),
+        ("silent within a body", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n", b"", true),
+        ("silent behind a response", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"", true),
+        ("no reader", b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n", b"", false),
+    ] {
+        let mut stream = connect(addr, "h.test", &config).await.unwrap();
+        while host.stats().open == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        stream.write_all(first).await.unwrap();
+        let (mut reading, mut writing) = tokio::io::split(stream);
+        let reading = tokio::spawn(async move {
+            // To an end or a reset.
+            while reads && reading.read(&mut [0; 1024]).await.is_ok_and(|came| came > 0) {}
+            reading
+        });
+        while host.stats().open > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(begun.elapsed() < Duration::from_secs(75), "{name}: {:?}", begun.elapsed());
+            // The server may have hung up by now.
+            let _ = writing.write_all(trickle).await;
+            let _ = writing.flush().await;
+        }
+        drop(reading.await.unwrap());
+        tokio::time::resume();
+    }
+    host.close().await;
+    serving.await.unwrap().unwrap();
+}

@@ -14,9 +14,10 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Result};
 
 use crate::conn::{Cut, Rest};
 use crate::drain::{drain, finish};
+use crate::lease::Lease;
 use crate::pool::CloseReason;
 use crate::prepare::Prepared;
-use crate::shared::{Lease, now};
+use crate::shared::now;
 use crate::timers::{Deadline, Timers};
 
 /// A body that is still (partly) in the socket.
@@ -59,7 +60,7 @@ impl ConnBody {
         mut exchange: Ending,
         framing: Framing,
         request: &Prepared<'_>,
-        timers: Timers,
+        timers: &mut Timers,
         ended_at: Option<Arc<OnceLock<Instant>>>,
     ) -> Body {
         let mut decoder = Decoder::new(framing, DecoderLimits::default());
@@ -84,7 +85,7 @@ impl ConnBody {
             decoder,
             got: 0,
             total,
-            timers,
+            timers: std::mem::take(timers),
             gap_limit: request.body_gap_timeout(),
             gap: None,
             ended_at,

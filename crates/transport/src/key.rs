@@ -163,16 +163,48 @@ impl Key {
 
 /// The end of the host and the port, for an authority that is a name or an IPv4 address, perhaps with a port, and nothing else.
 fn plain(text: &[u8], default: u16) -> Option<(u16, u16)> {
-    let digits = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let (host, port) = match text.len().checked_sub(digits + 1) {
-        Some(colon) if text[colon] == b':' && (1..=5).contains(&digits) => {
-            let port = text[colon + 1..].iter().fold(0, |port: u32, digit| port * 10 + u32::from(digit - b'0'));
-            (&text[..colon], u16::try_from(port).ok()?)
+    let end = end_of_name(text);
+    let port = match &text[end..] {
+        [] => default,
+        [b':', digits @ ..] if (1..=5).contains(&digits.len()) => {
+            let mut port = 0;
+            for &digit in digits {
+                let value = digit.wrapping_sub(b'0');
+                if value > 9 {
+                    return None;
+                }
+                port = port * 10 + u32::from(value);
+            }
+            u16::try_from(port).ok()?
         }
-        _ => (text, default),
+        _ => return None,
     };
-    let is_plain = !host.is_empty() && !host.iter().any(|byte| matches!(byte, b'@' | b'[' | b':'));
-    Some((u16::try_from(host.len()).ok().filter(|_| is_plain)?, port))
+    Some((u16::try_from(end).ok().filter(|&end| end > 0)?, port))
+}
+
+/// Where the first `@`, `[` or `:` is, or else the end. Eight bytes at a time: byte by byte it was half of making a key (240
+/// instructions, callgrind, 2026-11).
+fn end_of_name(text: &[u8]) -> usize {
+    /// Marks the bytes that are one of the three. The lowest mark is always a real one.
+    fn marks(word: [u8; 8]) -> u64 {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        let word = u64::from_le_bytes(word);
+        let zeros = |diff: u64| diff.wrapping_sub(ONES) & !diff;
+        let of = |byte: u8| zeros(word ^ (ONES * u64::from(byte)));
+        (of(b'@') | of(b'[') | of(b':')) & (ONES << 7)
+    }
+    let (words, rest) = text.as_chunks();
+    for (at, &word) in words.iter().enumerate() {
+        let marks = marks(word);
+        if marks != 0 {
+            return at * 8 + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    match text.last_chunk() {
+        // Those before the rest are none.
+        Some(&last) => text.len() - 8 + (marks(last).trailing_zeros() as usize / 8),
+        None => rest.iter().position(|byte| matches!(byte, b'@' | b'[' | b':')).unwrap_or(text.len()),
+    }
 }
 
 /// The hash of a host, under a key of this process that nobody outside knows: hosts may come from strangers.
@@ -322,6 +354,29 @@ mod tests {
         ] {
             let key = key(authority).unwrap();
             assert_eq!((key.host(), key.port(), key.host_field()), (host, port, field), "{authority}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_name_is_found_wherever_it_is() {
+        for len in 0..40 {
+            let mut text = vec![b'a'; len];
+            assert_eq!(end_of_name(&text), len);
+            for at in 0..len {
+                for mark in [b'@', b'[', b':'] {
+                    text[at] = mark;
+                    assert_eq!(end_of_name(&text), at, "{len}");
+                    // What comes behind makes no difference.
+                    text[len - 1] = b'@';
+                    assert_eq!(end_of_name(&text), at, "{len}");
+                    (text[len - 1], text[at]) = (b'a', b'a');
+                }
+                for other in [b'@' ^ 1, b'[' ^ 1, b':' ^ 1, b':' + 0x80, 0, 0xff] {
+                    text[at] = other;
+                    assert_eq!(end_of_name(&text), len, "{other:#x} at {at} of {len}");
+                }
+                text[at] = b'a';
+            }
         }
     }
 

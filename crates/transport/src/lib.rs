@@ -46,6 +46,7 @@ mod timers;
 
 // what they share
 mod key;
+mod lease;
 mod mux;
 mod pool;
 mod pooled;

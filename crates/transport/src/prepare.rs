@@ -242,15 +242,14 @@ impl<'a> Prepared<'a> {
         if let Some(offer) = self.offer() {
             // Behind the last field, in front of the empty line.
             out.truncate(out.len() - 2);
-            out.extend_from_slice(b"accept-encoding: ");
-            out.extend_from_slice(offer.value().as_bytes());
-            out.extend_from_slice(b"\r\n\r\n");
+            offer.encode(out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 
     /// Gives the fields away, for their memory, once the request will not be sent again.
-    pub(crate) fn take_headers(&mut self) -> HeaderMap {
-        std::mem::take(self.req.headers_mut())
+    pub(crate) fn take_headers(&mut self) -> Option<HeaderMap> {
+        (self.req.headers().capacity() > 0).then(|| std::mem::take(self.req.headers_mut()))
     }
 
     /// The head of a request that a proxy forwards: with the whole URL (RFC 9112, section 3.2.2), and our credentials for the proxy.

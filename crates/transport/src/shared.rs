@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,6 +19,7 @@ use crate::TransportConfig;
 use crate::conn::{Conn, Watch};
 use crate::events::Events;
 use crate::key::Key;
+use crate::lease::Lease;
 use crate::mux::{Active, Move, Mux, StreamLease};
 use crate::net::{ConnInfo, Connector, Departed, Dialed, PeerAddr};
 use crate::pool::{
@@ -57,20 +57,6 @@ struct Locked {
     dials: HashMap<DialId, AbortHandle>,
     /// By slot, to cut off those in use.
     watches: Vec<Weak<Watch>>,
-}
-
-/// A connection in use, and the promise to account for it: given back with [`give_back`](Lease::give_back), or closed by being
-/// dropped.
-pub(crate) struct Lease {
-    /// `None` only while it is being given back.
-    conn: Option<Box<Conn>>,
-    slot: Slot,
-    shared: Arc<Shared>,
-    idle: Option<Idle>,
-    /// Whether it was opened for another request.
-    pub(crate) reused: bool,
-    /// What is said about it if it is closed.
-    pub(crate) fate: CloseReason,
 }
 
 /// What carries a request.
@@ -642,7 +628,7 @@ impl Shared {
     fn lease(self: &Arc<Self>, taken: Taken<Box<Conn>>, buffer: Option<BytesMut>) -> Lease {
         let Taken { slot, mut conn, idle, reused } = taken;
         conn.buf = buffer.unwrap_or_default();
-        Lease { conn: Some(conn), slot, shared: Arc::clone(self), idle, reused, fate: CloseReason::Abandoned }
+        Lease::new(conn, slot, Arc::clone(self), idle, reused)
     }
 
     /// Who listens to all that happens.
@@ -652,8 +638,33 @@ impl Shared {
         if self.has_events.load(Ordering::Relaxed) { self.config.load().events.clone() } else { None }
     }
 
+    /// Puts an armed connection into the pool.
+    ///
+    /// # Errors
+    /// Something has woken it. It comes back, to be looked at again.
+    pub(crate) fn lay_down(self: &Arc<Self>, slot: Slot, mut conn: Box<Conn>) -> Result<(), Box<Conn>> {
+        let buffer = conn.rest();
+        if let Some(events) = self.events() {
+            events.put_idle_conn(slot.id);
+        }
+        let mut fx = Fx::default();
+        let mut locked = self.lock();
+        locked.keep_buffer(buffer);
+        // Looked at under the lock: later marks find the connection in the pool.
+        if conn.is_woken() {
+            return Err(conn);
+        }
+        let terms = conn.terms;
+        locked.pool.put(slot, Pooled::One(conn), terms, now(), &mut fx);
+        let start = locked.sweeper_to_start();
+        drop(locked);
+        self.carry_out(fx);
+        self.start_sweeper(start);
+        Ok(())
+    }
+
     /// Takes a connection that was in use off the books.
-    fn close(&self, slot: Slot, reason: CloseReason, buffer: BytesMut) {
+    pub(crate) fn close(&self, slot: Slot, reason: CloseReason, buffer: BytesMut) {
         self.change_all(|locked, now, fx| {
             locked.keep_buffer(buffer);
             locked.pool.closed(slot, reason, now, fx);
@@ -768,89 +779,6 @@ impl Locked {
         }
         self.sweeping = true;
         Some(self.next())
-    }
-}
-
-impl Lease {
-    pub(crate) fn conn(&self) -> &Conn {
-        self.conn.as_ref().expect("a lease has its connection until it is given back")
-    }
-
-    pub(crate) fn conn_mut(&mut self) -> &mut Conn {
-        self.conn.as_mut().expect("a lease has its connection until it is given back")
-    }
-
-    /// How long it had lain idle when it was handed out; `None` if it had not.
-    pub(crate) fn idle(&self) -> Option<Duration> {
-        self.idle.map(Idle::duration)
-    }
-
-    /// Gives the connection back for the next request. It must be between two messages.
-    pub(crate) fn give_back(mut self) {
-        let conn = self.conn_mut();
-        debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
-        conn.terms.served += 1;
-        if conn.arm() {
-            self.lay_down();
-        } else {
-            self.fate = CloseReason::ClosedByPeer;
-        }
-    }
-
-    /// Puts an armed connection into the pool.
-    fn lay_down(mut self) {
-        let Some(mut conn) = self.conn.take() else { return };
-        let buffer = conn.rest();
-        let shared = Arc::clone(&self.shared);
-        if let Some(events) = shared.events() {
-            events.put_idle_conn(self.slot.id);
-        }
-        let mut fx = Fx::default();
-        let mut locked = shared.lock();
-        locked.keep_buffer(buffer);
-        // Looked at under the lock: later marks find the connection in the pool.
-        if conn.is_woken() {
-            drop(locked);
-            self.conn = Some(conn);
-            if self.conn_mut().arm() {
-                return self.lay_down();
-            }
-            self.fate = CloseReason::ClosedByPeer;
-            return;
-        }
-        let terms = conn.terms;
-        locked.pool.put(self.slot, Pooled::One(conn), terms, now(), &mut fx);
-        let start = locked.sweeper_to_start();
-        drop(locked);
-        shared.carry_out(fx);
-        shared.start_sweeper(start);
-    }
-
-    /// Takes the connection out of the transport, for another protocol.
-    pub(crate) fn into_conn(mut self) -> Box<Conn> {
-        let conn = self.conn.take().expect("a lease has its connection until it is given back");
-        self.shared.close(self.slot, CloseReason::Upgraded, BytesMut::new());
-        conn
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(mut conn) = self.conn.take() {
-            let buffer = conn.rest();
-            drop(conn);
-            self.shared.close(self.slot, self.fate, buffer);
-        }
-    }
-}
-
-impl fmt::Debug for Lease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("conn", &self.conn)
-            .field("idle", &self.idle)
-            .field("reused", &self.reused)
-            .finish_non_exhaustive()
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn exchange(
     lease: StreamLease,
     request: &mut Prepared<'_>,
     timers: &mut Timers,
-    ledger: &mut Ledger,
+    ledger: &mut Option<Box<Ledger>>,
     body: Body,
     attempt: u32,
     ended_at: Option<Arc<OnceLock<Instant>>>,
@@ -77,7 +77,7 @@ pub(crate) async fn exchange(
             }
             if header.is_none() && sent.load(Ordering::Relaxed) {
                 header = Deadline::new(request.response_header_timeout(), "response_header_timeout");
-                if ledger.on {
+                if let Some(ledger) = ledger {
                     ledger.wrote = Some(now());
                 }
             }
@@ -166,8 +166,8 @@ async fn back_off(attempt: u32, timers: &mut Timers) -> Result<()> {
 }
 
 /// Tells the listeners what has happened, and notes the moment for those who asked.
-fn tell(request: &Prepared<'_>, id: ConnId, ledger: &mut Ledger) {
-    if ledger.on {
+fn tell(request: &Prepared<'_>, id: ConnId, ledger: &mut Option<Box<Ledger>>) {
+    if let Some(ledger) = ledger {
         ledger.first_byte = Some(now());
     }
     if let Some(events) = request.events() {

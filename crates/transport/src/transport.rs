@@ -14,14 +14,15 @@ use roundtrip_types::{Body, Error, ErrorKind, Phase, Request, Response, Result, 
 use crate::acquire::{Dialing, acquire};
 use crate::body::{ConnBody, Ending};
 use crate::config::{Protocols, Retry, Reuse};
-use crate::conn::{Answer, Ledger, Rest, exchange};
+use crate::conn::{Answer, Exchange, Ledger, Rest};
 use crate::events::GotConn;
 use crate::key::Key;
+use crate::lease::Lease;
 use crate::mux::StreamLease;
 use crate::net::ConnInfo;
 use crate::pool::{CloseReason, ConnId};
 use crate::prepare::Prepared;
-use crate::shared::{Got, Lease, Shared, now};
+use crate::shared::{Got, Shared, now};
 use crate::streamed::{self, Outcome};
 use crate::timers::Timers;
 use crate::timings::{DialTimes, Timings};
@@ -239,32 +240,32 @@ impl Transport {
         &self.owner.shared
     }
 
-    async fn send(&self, request: &mut Prepared<'_>) -> Result<Response> {
+    /// Sends `request`, as often as it takes, and puts the answer into `response`.
+    async fn send(&self, request: &mut Prepared<'_>, response: &mut Response) -> Result<()> {
         let mut body = request.take_body();
         let mut timers = Timers::new(request.total_timeout());
-        let mut ledger = Ledger { on: request.wants_timings(), ..Ledger::default() };
-        let started = ledger.on.then(now);
+        let mut ledger = request.wants_timings().then(Ledger::start);
         if request.may_lack_body() && !body.is_end_stream() {
             body = Box::pin(probe(request, body)).await?;
         }
         let mut attempt = 1;
         loop {
-            let asked = ledger.on.then(now);
+            note(&mut ledger, |ledger, now| ledger.asked = now);
             let got = acquire(self.shared(), request, &mut timers).await?;
-            let got_conn = ledger.on.then(now);
+            note(&mut ledger, |ledger, now| ledger.got_conn = now);
             if let Some(events) = request.events() {
                 events.got_conn(&request.key().to_string(), &got.described());
             }
-            let since = started.zip(asked).zip(got_conn);
-            let since = since.map(|((started, asked), got_conn)| Since { started, asked, got_conn, attempt });
             let mut lease = match got {
                 Got::Conn(lease) => lease,
                 Got::Stream(stream) => {
                     // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
-                    let streamed =
-                        Box::pin(self.streamed(stream, request, &mut timers, &mut ledger, body, since, attempt));
+                    let streamed = Box::pin(self.streamed(stream, request, &mut timers, &mut ledger, body, attempt));
                     match streamed.await? {
-                        Ok(response) => return Ok(*response),
+                        Ok(answered) => {
+                            *response = *answered;
+                            return Ok(());
+                        }
                         Err(again) => body = again,
                     }
                     attempt += 1;
@@ -273,12 +274,14 @@ impl Transport {
             };
             // On a connection of its own nothing is repeated, so nothing need be kept for it.
             let again = if lease.reused { body.replayer() } else { None };
-            let mut response = Response::default();
-            let exchange = exchange(lease.conn_mut(), request, &mut timers, &mut ledger, body, &mut response);
-            let error = match exchange.await {
+            let exchanged = match Exchange::start(lease.conn_mut(), request, &mut timers, &mut ledger, body) {
+                Ok(mut exchange) => poll_fn(|cx| exchange.poll(lease.conn_mut(), response, cx)).await,
+                Err(error) => Err(error),
+            };
+            let error = match exchanged {
                 Ok(answer) => {
-                    respond(lease, answer, request, timers, ledger, since, &mut response);
-                    return Ok(response);
+                    respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, attempt)), response);
+                    return Ok(());
                 }
                 Err(error) => error,
             };
@@ -300,19 +303,17 @@ impl Transport {
 
 impl Transport {
     /// One attempt over HTTP/2: the response, or the body of the next attempt.
-    #[expect(clippy::too_many_arguments, reason = "what one attempt knows")]
     async fn streamed(
         &self,
         stream: StreamLease,
         request: &mut Prepared<'_>,
         timers: &mut Timers,
-        ledger: &mut Ledger,
+        ledger: &mut Option<Box<Ledger>>,
         body: Body,
-        since: Option<Since>,
         attempt: u32,
     ) -> Result<Result<Box<Response>, Body>> {
         let on = On::stream(&stream);
-        let ended_at = since.map(|_| Arc::default());
+        let ended_at = ledger.as_ref().map(|_| Arc::default());
         let outcome = streamed::exchange(stream, request, timers, ledger, body, attempt, ended_at.clone()).await?;
         let mut response = match outcome {
             Outcome::Answered(response) => response,
@@ -329,8 +330,8 @@ impl Transport {
             response.extensions_mut().insert(uncompressed);
         }
         *response.body_mut() = body;
-        if let (Some(since), Some(ended_at)) = (since, ended_at) {
-            response.extensions_mut().insert(timings(on, ledger, since, ended_at));
+        if let (Some(ledger), Some(ended_at)) = (ledger, ended_at) {
+            response.extensions_mut().insert(timings(on, ledger, attempt, ended_at));
         }
         Ok(Ok(response))
     }
@@ -367,13 +368,11 @@ impl Got {
     }
 }
 
-/// When the steps of a request happened, for those who asked.
-#[derive(Clone, Copy)]
-struct Since {
-    started: Instant,
-    asked: Instant,
-    got_conn: Instant,
-    attempt: u32,
+/// Notes a moment, for those who asked.
+fn note(ledger: &mut Option<Box<Ledger>>, write: impl FnOnce(&mut Ledger, Instant)) {
+    if let Some(ledger) = ledger {
+        write(ledger, now());
+    }
 }
 
 /// The head has come: what becomes of the connection, and the rest of the response.
@@ -381,14 +380,13 @@ fn respond(
     mut lease: Lease,
     answer: Answer,
     request: &Prepared<'_>,
-    timers: Timers,
-    ledger: Ledger,
-    since: Option<Since>,
+    timers: &mut Timers,
+    asked: Option<(Box<Ledger>, u32)>,
     response: &mut Response,
 ) {
-    let Answer { framing, keep_alive, unsent, upload_ok } = answer;
+    let Answer { framing, keep_alive, coded, unsent, upload_ok } = answer;
     let reusable = upload_ok && keep_alive && request.reuse() != Reuse::Never && !request.wants_close();
-    let timings = since.map(|since| timings(On::conn(&lease), &ledger, since, Arc::default()));
+    let timings = asked.map(|(ledger, attempt)| timings(On::conn(&lease), &ledger, attempt, Arc::default()));
     let ended_at = timings.as_ref().map(|timings| Arc::clone(&timings.body_end));
     if framing == Framing::Tunnel {
         if let Some((stream, read_ahead, info)) = lease.into_conn().into_parts() {
@@ -397,7 +395,7 @@ fn respond(
     } else {
         let rest = unsent.and_then(|upload| Some(Rest::spawn(upload, lease.conn_mut().split()?)));
         let mut body = ConnBody::start(Ending { lease, reusable, rest }, framing, request, timers, ended_at);
-        if let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
+        if coded && let Some(uncompressed) = request.decode(response.headers_mut(), &mut body) {
             response.extensions_mut().insert(uncompressed);
         }
         *response.body_mut() = body;
@@ -408,13 +406,13 @@ fn respond(
 }
 
 #[cold]
-fn timings(on: On, ledger: &Ledger, since: Since, body_end: Arc<OnceLock<Instant>>) -> Timings {
-    let Since { started, asked, got_conn, attempt } = since;
+fn timings(on: On, ledger: &Ledger, attempts: u32, body_end: Arc<OnceLock<Instant>>) -> Timings {
+    let &Ledger { started, asked, got_conn, wrote, first_byte } = ledger;
     let On { id, info, reused, idle, dial } = on;
     let head = now();
     Timings {
         started,
-        attempts: attempt,
+        attempts,
         conn: id,
         info,
         reused,
@@ -422,8 +420,8 @@ fn timings(on: On, ledger: &Ledger, since: Since, body_end: Arc<OnceLock<Instant
         dial: if reused { Default::default() } else { dial },
         got_conn,
         asked,
-        wrote: ledger.wrote,
-        first_byte: ledger.first_byte.unwrap_or(head),
+        wrote,
+        first_byte: first_byte.unwrap_or(head),
         head,
         body_end,
     }
@@ -489,17 +487,24 @@ impl Default for Transport {
 }
 
 impl RoundTripper for Transport {
-    async fn round_trip(&self, mut req: Request) -> Result<Response> {
-        // Used in place: the future holds the request once.
-        let sent = match Prepared::new(&mut req, self.config()) {
-            Ok(mut prepared) => self.send(&mut prepared).await,
-            Err(error) => match req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
-                // It is as it came: its scheme is what is looked at first.
-                Some(other) => return other.round_trip(req).await,
-                None => Err(error),
-            },
-        };
-        sent.map_err(|error| error.with_request(req.method(), req.uri()))
+    // Not an `async fn`: that would have room for the request twice, where it is given and where it is used.
+    fn round_trip(&self, mut req: Request) -> impl Future<Output = Result<Response>> + Send {
+        async move {
+            // Used in place, as the request is.
+            let mut response = Response::default();
+            let sent = match Prepared::new(&mut req, self.config()) {
+                Ok(mut prepared) => self.send(&mut prepared, &mut response).await,
+                Err(error) => match req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
+                    // It is as it came: its scheme is what is looked at first.
+                    Some(other) => return other.round_trip(req).await,
+                    None => Err(error),
+                },
+            };
+            match sent {
+                Ok(()) => Ok(response),
+                Err(error) => Err(error.with_request(req.method(), req.uri())),
+            }
+        }
     }
 }
 

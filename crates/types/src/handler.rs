@@ -3,6 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::{IntoResponse, Request, Response};
 
@@ -40,6 +43,8 @@ use crate::{IntoResponse, Request, Response};
 )]
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request: Go's `ServeHTTP`.
+    ///
+    /// What is done before the future is polled belongs to the handler as well: a panic there is answered like any other.
     fn serve_http(&self, req: Request) -> impl Future<Output = Response> + Send;
 
     /// This handler behind one pointer, so that different handlers fit one table.
@@ -56,8 +61,27 @@ where
     F: Fn(Request) -> Fut + Send + Sync + 'static,
     Fut: Future<Output: IntoResponse> + Send,
 {
-    async fn serve_http(&self, req: Request) -> Response {
-        self(req).await.into_response()
+    /// Calls the function at once: an async block would keep the request a second time, and move it there.
+    #[inline]
+    fn serve_http(&self, req: Request) -> impl Future<Output = Response> + Send {
+        Answering { future: self(req) }
+    }
+}
+
+pin_project! {
+    /// A function's future, whose output is made a response.
+    struct Answering<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output: IntoResponse>> Future for Answering<F> {
+    type Output = Response;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        self.project().future.poll(cx).map(IntoResponse::into_response)
     }
 }
 
@@ -85,7 +109,13 @@ impl<H: Handler> ErasedHandler for H {
 }
 
 impl Handler for BoxHandler {
-    fn serve_http(&self, req: Request) -> impl Future<Output = Response> + Send {
+    /// The future is one type, whatever the handler: it can be kept beside those of other handlers.
+    #[expect(
+        refining_impl_trait,
+        reason = "who has chosen a handler can hand its future on, instead of awaiting it in another"
+    )]
+    #[inline]
+    fn serve_http(&self, req: Request) -> HandlerFuture<'_> {
         self.0.serve_http_boxed(req)
     }
 

@@ -43,16 +43,21 @@ impl Route {
 pub struct PathValues {
     path: Option<PathAndQuery>,
     route: Option<Arc<Route>>,
-    spans: Spans,
-    set: Vec<(Box<str>, Box<str>)>,
+    /// Where the values lie: up to eight inline, so that an ordinary match allocates nothing for them.
+    spans: [(u16, u16); INLINE],
+    /// How many there are, `rare.more` included.
+    len: u16,
+    /// Together behind one pointer, because every request pays for the room that this takes.
+    rare: Option<Box<Rare>>,
 }
 
-/// Where the values lie: up to eight inline, so that an ordinary match allocates nothing for them.
+/// What hardly any request has.
 #[derive(Clone, Default)]
-struct Spans {
-    len: usize,
-    inline: [(u16, u16); INLINE],
+struct Rare {
+    /// Where further values lie.
     more: Vec<(u16, u16)>,
+    /// Values that were set.
+    set: Vec<(Box<str>, Box<str>)>,
 }
 
 const INLINE: usize = 8;
@@ -63,15 +68,30 @@ impl PathValues {
     /// # Panics
     /// If a range lies outside the path or the counts differ: that is a bug of the router that calls this.
     pub fn new(route: Arc<Route>, path: PathAndQuery, spans: impl IntoIterator<Item = Range<usize>>) -> Self {
-        let mut values = PathValues::default();
+        let mut values = PathValues { path: Some(path), route: Some(route), ..PathValues::default() };
         for span in spans {
-            assert!(path.path().get(span.clone()).is_some(), "span {span:?} outside the path");
-            values.spans.push(span);
+            values.push(span);
         }
-        assert_eq!(values.spans.len, route.names.len(), "one span for each wildcard of {}", route.pattern);
-        values.path = Some(path);
-        values.route = Some(route);
+        let names = values.route.as_deref().map_or(0, |route| route.names.len());
+        assert_eq!(usize::from(values.len), names, "one span for each wildcard of {}", values.pattern());
         values
+    }
+
+    fn push(&mut self, span: Range<usize>) {
+        let inside = self.path.as_ref().is_some_and(|path| path.path().get(span.clone()).is_some());
+        assert!(inside, "span {span:?} outside the path");
+        // http::Uri refuses paths of 64 KiB and more.
+        let narrow = |at: usize| u16::try_from(at).expect("a span inside an http::Uri fits u16");
+        let span = (narrow(span.start), narrow(span.end));
+        match self.spans.get_mut(usize::from(self.len)) {
+            Some(slot) => *slot = span,
+            None => self.rare.get_or_insert_default().more.push(span),
+        }
+        self.len += 1;
+    }
+
+    fn values_set(&self) -> &[(Box<str>, Box<str>)] {
+        self.rare.as_deref().map_or(&[], |rare| &rare.set)
     }
 
     /// The pattern that matched; empty if no router has matched this request.
@@ -94,7 +114,7 @@ impl PathValues {
     /// The value called `name`, decoded, as the bytes that the client escaped; they need not be UTF-8.
     #[must_use]
     pub fn value_bytes(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        if let Some((_, value)) = self.set.iter().find(|(set, _)| &**set == name) {
+        if let Some((_, value)) = self.values_set().iter().find(|(set, _)| &**set == name) {
             return Some(Cow::Borrowed(value.as_bytes()));
         }
         let index = self.route.as_deref()?.names.iter().position(|known| &**known == name)?;
@@ -104,9 +124,10 @@ impl PathValues {
     /// Sets a value, known to the pattern or not, as Go's `SetPathValue` does. It hides a value of the same name.
     pub fn set(&mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) {
         let (name, value) = (name.into(), value.into());
-        match self.set.iter_mut().find(|(known, _)| *known == name) {
+        let values = &mut self.rare.get_or_insert_default().set;
+        match values.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
-            None => self.set.push((name, value)),
+            None => values.push((name, value)),
         }
     }
 
@@ -114,31 +135,15 @@ impl PathValues {
     pub fn iter(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let known = self.route.as_deref().map_or(&[][..], |route| &route.names);
         let only_set =
-            self.set.iter().map(|(name, _)| &**name).filter(move |name| !known.iter().any(|k| &**k == *name));
+            self.values_set().iter().map(|(name, _)| &**name).filter(move |name| !known.iter().any(|k| &**k == *name));
         known.iter().map(|name| &**name).chain(only_set).filter_map(|name| Some((name, self.value(name)?)))
     }
 
     fn raw(&self, index: usize) -> &str {
-        let span = self.spans.at(index);
+        let more = |index: usize| self.rare.as_ref().and_then(|rare| rare.more.get(index - INLINE));
+        let Some((start, end)) = self.spans.get(index).or_else(|| more(index)) else { return "" };
+        let span = usize::from(*start)..usize::from(*end);
         self.path.as_ref().and_then(|path| path.path().get(span)).unwrap_or_default()
-    }
-}
-
-impl Spans {
-    fn push(&mut self, span: Range<usize>) {
-        // http::Uri refuses paths of 64 KiB and more, and `new` has checked that the span lies inside one.
-        let narrow = |at: usize| u16::try_from(at).expect("a span inside an http::Uri fits u16");
-        let span = (narrow(span.start), narrow(span.end));
-        match self.inline.get_mut(self.len) {
-            Some(slot) => *slot = span,
-            None => self.more.push(span),
-        }
-        self.len += 1;
-    }
-
-    fn at(&self, index: usize) -> Range<usize> {
-        let (start, end) = if index < INLINE { self.inline[index] } else { self.more[index - INLINE] };
-        usize::from(start)..usize::from(end)
     }
 }
 

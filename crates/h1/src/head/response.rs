@@ -42,6 +42,12 @@ impl ResponseHead {
     pub fn keep_alive(&self, framing: Framing) -> bool {
         self.facts.keeps_alive(self.version, framing)
     }
+
+    /// Whether the head came with a `Content-Encoding` field: known from the parsing, without a look at the map.
+    #[must_use]
+    pub fn has_content_encoding(&self) -> bool {
+        self.facts.coded
+    }
 }
 
 /// Parses response heads off the front of a growing buffer, looking at each byte once.

@@ -97,9 +97,9 @@ pub(super) async fn watch<H: Handler>(
     let head_only = req.method() == Method::HEAD;
     let mut watched = Watched { exchange: Exchange::begin(&mut req), tell: Some(tell) };
     let mut response = {
-        let mut answering = pin!(handler.serve_http(req));
-        // A panic unwinds through here.
+        // A panic unwinds through here, be it of the call itself.
         let panicking = OnPanic { watched: &mut watched };
+        let mut answering = pin!(handler.serve_http(req));
         let response = std::future::poll_fn(|cx| answering.as_mut().poll(cx)).await;
         panicking.watched.exchange.answered(response.status());
         std::mem::forget(panicking);

@@ -4,6 +4,8 @@ use crate::raw::*;
 
 const BAD: Want = Want::Reset(1, &[PROTOCOL_ERROR]);
 const FINE: Want = Want::Answer(1, 200);
+/// Not malformed, but nothing that a handler should see.
+const REFUSED: Want = Want::Answer(1, 400);
 
 fn headers(block: Vec<u8>) -> Vec<Frame> {
     vec![Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, block)]
@@ -24,6 +26,11 @@ async fn pseudo_fields_come_first_once_and_complete() {
     play(vec![
         ("8.3.1 in any order", of(&[authority, path, scheme, method]), FINE),
         ("8.3.1 Host in place of :authority", of(&[method, scheme, path, ("host", "h")]), FINE),
+        ("8.3.1 Host equal to :authority", of(&[method, scheme, path, authority, ("host", "H")]), FINE),
+        ("8.3.1 Host other than :authority", of(&[method, scheme, path, authority, ("host", "i")]), REFUSED),
+        ("8.3.1 two Host", of(&[method, scheme, path, ("host", "h"), ("host", "h")]), REFUSED),
+        ("8.3.1 a Host that is none", of(&[method, scheme, path, ("host", "h/../i")]), REFUSED),
+        ("8.3.1 neither Host nor :authority", of(&[method, scheme, path]), REFUSED),
         ("8.3.1 no :method", of(&[scheme, path, authority]), BAD),
         ("8.3.1 no :scheme", of(&[method, path, authority]), BAD),
         ("8.3.1 no :path", of(&[method, scheme, authority]), BAD),

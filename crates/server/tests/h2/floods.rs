@@ -26,6 +26,33 @@ async fn streams_that_are_opened_and_reset_at_once_end_the_connection() {
     host.stop().await;
 }
 
+/// CVE-2025-8671: the client makes the server reset its streams, one after the other, which frees their places while their
+/// handlers run on.
+#[tokio::test]
+async fn streams_that_the_server_is_made_to_reset_end_the_connection() {
+    let host = Host::start().await;
+    for (name, fault) in [
+        // 2^31-1 more than the window has.
+        ("a window that overflows", Frame::new(WINDOW_UPDATE, 0, 0, [0x7f, 0xff, 0xff, 0xff])),
+        ("data behind the end", Frame::new(DATA, END_STREAM, 0, *b"x")),
+        ("a window that opens by nothing", Frame::new(WINDOW_UPDATE, 0, 0, [0; 4])),
+    ] {
+        let mut conn = host.connect().await;
+        let before = host.server.stats().requests;
+        let mut burst = Vec::new();
+        for stream in (1..20_001).step_by(2) {
+            burst.extend(bytes(&Frame::new(HEADERS, END_STREAM | END_HEADERS, stream, request("GET", "/wait"))));
+            burst.extend(bytes(&Frame { stream, ..fault.clone() }));
+        }
+        conn.send_bytes(&burst).await;
+        // By a word, or by a reset that has overtaken it.
+        while conn.read().await.is_some() {}
+        let served = host.server.stats().requests - before;
+        assert!(served < 5_000, "{name}: {served} of 10,000 requests were taken");
+    }
+    host.stop().await;
+}
+
 #[tokio::test]
 async fn a_block_of_fields_without_an_end_is_ended() {
     let host = Host::with(ServerConfig { max_header_bytes: 16 << 10, ..ServerConfig::default() }).await;
@@ -89,11 +116,13 @@ async fn pings_and_settings_whose_answers_are_not_read_are_not_piled_up() {
 }
 
 #[tokio::test]
-async fn empty_data_frames_without_an_end_are_no_reason_to_fall_over() {
+async fn empty_data_frames_without_an_end_are_ended() {
     let host = Host::start().await;
     let mut conn = host.connect().await;
     conn.send(&post(1)).await;
-    flood(&mut conn, &Frame::new(DATA, 0, 1, []), 4 << 20).await;
+    let most = 64 << 20;
+    let sent = flood(&mut conn, &Frame::new(DATA, 0, 1, []), most).await;
+    assert!(sent < most, "the server took {sent} bytes of empty frames without an end");
     let mut other = host.connect().await;
     other.send(&get(1)).await;
     assert_eq!(other.answer(1).await.0, 200);

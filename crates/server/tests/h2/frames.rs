@@ -49,6 +49,16 @@ async fn what_is_unknown_is_ignored() {
             vec![get(1), Frame::new(PRIORITY, 0, 1, [0, 0, 0, 0, 10])],
             Want::Answer(1, 200),
         ),
+        (
+            "6.3 an exclusive priority, of the least and of the greatest weight",
+            vec![
+                Frame::new(PRIORITY, 0, 3, [0x80, 0, 0, 0, 0]),
+                Frame::new(PRIORITY, 0, 5, [0x80, 0, 0, 3, 255]),
+                get(7),
+            ],
+            Want::Answer(7, 200),
+        ),
+        ("6.5 settings of nothing", vec![Frame::new(SETTINGS, 0, 0, []), get(1)], Want::Answer(1, 200)),
         ("6.5.2 an unknown setting", vec![Frame::new(SETTINGS, 0, 0, [0, 0xff, 0, 0, 0, 1])], Want::Alive),
     ])
     .await;
@@ -74,6 +84,13 @@ async fn frames_have_their_size() {
             Want::Gone(BAD_SIZE),
         ),
         ("4.2 an unknown type above the greatest size", vec![Frame::new(UNKNOWN, 0, 0, big)], Want::Gone(BAD_SIZE)),
+        ("6.3 PRIORITY of six bytes", vec![Frame::new(PRIORITY, 0, 1, [0; 6])], Want::Reset(1, BAD_SIZE)),
+        (
+            "6.9 WINDOW_UPDATE of five bytes",
+            vec![post(1), Frame::new(WINDOW_UPDATE, 0, 1, [0; 5])],
+            Want::Gone(BAD_SIZE),
+        ),
+        ("6.8 GOAWAY of seven bytes", vec![Frame::new(GOAWAY, 0, 0, [0; 7])], Want::Gone(BAD_SIZE)),
         ("6.3 PRIORITY of four bytes", vec![Frame::new(PRIORITY, 0, 1, [0; 4])], Want::Reset(1, BAD_SIZE)),
         ("6.4 RST_STREAM of three bytes", vec![post(1), Frame::new(RST_STREAM, 0, 1, [0; 3])], Want::Gone(BAD_SIZE)),
         ("6.5 an acknowledgement with settings", vec![Frame::new(SETTINGS, ACK, 0, [0; 6])], Want::Gone(BAD_SIZE)),
@@ -170,6 +187,20 @@ async fn a_block_of_fields_is_not_interrupted() {
             Want::Answer(1, 200),
         ),
         ("6.2 DATA in between", vec![begin(0), Frame::new(DATA, END_STREAM, 1, [])], Want::Gone(&[PROTOCOL_ERROR])),
+        (
+            "6.10 DATA behind a CONTINUATION without an end",
+            vec![begin(0), Frame::new(CONTINUATION, 0, 1, second.clone()), Frame::new(DATA, END_STREAM, 1, *b"x")],
+            Want::Gone(&[PROTOCOL_ERROR]),
+        ),
+        (
+            "6.10 WINDOW_UPDATE behind a CONTINUATION without an end",
+            vec![
+                begin(END_STREAM),
+                Frame::new(CONTINUATION, 0, 1, second.clone()),
+                Frame::new(WINDOW_UPDATE, 0, 0, [0, 0, 0, 1]),
+            ],
+            Want::Gone(&[PROTOCOL_ERROR]),
+        ),
         ("6.2 PING in between", vec![begin(END_STREAM), Frame::new(PING, 0, 0, [0; 8])], Want::Gone(&[PROTOCOL_ERROR])),
         (
             "6.2 PRIORITY in between",

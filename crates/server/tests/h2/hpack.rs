@@ -40,6 +40,28 @@ async fn what_cannot_be_decoded_ends_the_connection() {
             vec![headers([vec![0x20], request("GET", "/")].concat())],
             Want::Answer(1, 200),
         ),
+        (
+            "RFC 7541 4.2: two table sizes at the beginning",
+            vec![headers([vec![0x20, 0x3f, 0xe1, 0x1f], request("GET", "/")].concat())],
+            Want::Answer(1, 200),
+        ),
+        (
+            "RFC 7541 6.2.1: a literal with indexing and a name of the static table",
+            with(&[0x7a, 2, b'm', b'e']),
+            Want::Answer(1, 200),
+        ),
+        (
+            "RFC 7541 6.2.3: a literal that is never indexed, with a name of its own",
+            with(&[0x10, 3, b'x', b'-', b'a', 1, b'1']),
+            Want::Answer(1, 200),
+        ),
+        (
+            "RFC 7541 6.2.3: the same with a name of the static table",
+            with(&[0x1f, 0x2b, 1, b'1']),
+            Want::Answer(1, 200),
+        ),
+        // "x" and "1" in Huffman code: 1111001 and 00001, padded with ones.
+        ("RFC 7541 5.2: name and value in Huffman code", with(&[0, 0x81, 0xf3, 0x81, 0x0f]), Want::Answer(1, 200)),
         ("4.3 a block of nothing is no request", vec![headers(Vec::new())], Want::Reset(1, &[PROTOCOL_ERROR])),
     ])
     .await;

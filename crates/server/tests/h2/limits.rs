@@ -123,6 +123,46 @@ async fn silent_and_idle_connections_end() {
     host.stop().await;
 }
 
+/// With the settings as they come. The clients answer pings, so that nothing but their slowness ends them.
+#[tokio::test(start_paused = true)]
+async fn no_slow_client_is_connected_after_75_s() {
+    let host = Host::start().await;
+    let unfinished = Frame::new(HEADERS, END_STREAM, 1, request("GET", "/hello"));
+    let post = Frame::new(HEADERS, END_HEADERS, 1, request("POST", "/"));
+    let read = Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/large"));
+    // A frame's head that promises more than comes; the bytes trickle.
+    let long = [0, 0x3f, 0xff, CONTINUATION, 0, 0, 0, 0, 1];
+    for (name, settings, first, trickle) in [
+        ("silent", &[][..], None, &[][..]),
+        ("slow head, by the byte", &[], Some(unfinished.clone()), &long),
+        ("silent within a head", &[], Some(unfinished), &[]),
+        ("slow body, by the byte", &[], Some(post.clone()), &[0, 0x3f, 0xff, DATA, 0, 0, 0, 0, 1]),
+        ("silent within a body", &[], Some(post), &[]),
+        ("slow reader", &NO_WINDOW, Some(read.clone()), &[]),
+        ("slow reader, by the byte", &NO_WINDOW, Some(read), WINDOW_UPDATES),
+    ] {
+        let mut conn = host.connect_with(settings).await;
+        let begun = Instant::now();
+        if let Some(frame) = first {
+            conn.send(&frame).await;
+        }
+        let mut bytes = trickle.iter().copied().chain(std::iter::repeat_n(0, if trickle.is_empty() { 0 } else { 200 }));
+        loop {
+            match tokio::time::timeout(Duration::from_secs(1), conn.next()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) if trickle == WINDOW_UPDATES => conn.send_bytes(WINDOW_UPDATES).await,
+                Err(_) => conn.send_bytes(bytes.next().as_slice()).await,
+            }
+            assert!(begun.elapsed() < Duration::from_secs(75), "{name}: {:?}", begun.elapsed());
+        }
+    }
+    host.stop().await;
+}
+
+/// One byte more of the stream's window.
+const WINDOW_UPDATES: &[u8] = &[0, 0, 4, WINDOW_UPDATE, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_answers_no_ping_is_cut() {
     let host = Host::start().await;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use roundtrip_server::{ErrorLog, Server, ServerConfig};
+use roundtrip_server::{ErrorLog, ResponseController, Server, ServerConfig};
 use roundtrip_types::{Body, IntoResponse, MessageExt, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -137,7 +137,8 @@ fn integer(block: &mut Vec<u8>, prefix: u32, value: usize) {
     block.push(u8::try_from(rest).unwrap());
 }
 
-/// A server for one case. `GET /hello` says hello, `/wait` never answers, `/empty` has no body, anything else says what came.
+/// A server for one case. `GET /hello` says hello, `/wait` never answers, `/empty` has no body,
+/// `/large` has a MiB, `/hints` says what became of its 103, anything else says what came.
 pub(crate) struct Host {
     pub(crate) addr: SocketAddr,
     pub(crate) server: Server<fn(Request) -> Serving>,
@@ -152,6 +153,12 @@ fn serve(req: Request) -> Serving {
             "/hello" => "hello".into_response(),
             "/wait" => std::future::pending().await,
             "/empty" => Response::new(Body::empty()),
+            "/large" => vec![b'z'; 1 << 20].into_response(),
+            "/hints" => {
+                let control = ResponseController::current().unwrap();
+                let told = control.send_informational(http::StatusCode::EARLY_HINTS, &http::HeaderMap::new());
+                format!("{told:?}").into_response()
+            }
             _ => {
                 let method = req.method().clone();
                 match req.bytes().await {

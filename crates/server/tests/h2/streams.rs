@@ -27,6 +27,11 @@ async fn a_half_closed_stream_takes_no_more_of_a_request() {
         ("5.1 CONTINUATION", vec![waiting(1), Frame::new(CONTINUATION, END_HEADERS, 1, [])], Want::Gone(CLOSED)),
         ("5.1 WINDOW_UPDATE is welcome", vec![waiting(1), Frame::new(WINDOW_UPDATE, 0, 1, [0, 0, 0, 9])], Want::Alive),
         ("5.1 PRIORITY is welcome", vec![waiting(1), Frame::new(PRIORITY, 0, 1, [0; 5])], Want::Alive),
+        (
+            "5.1 RST_STREAM ends it",
+            vec![waiting(1), Frame::new(RST_STREAM, 0, 1, [0, 0, 0, 8]), get(3)],
+            Want::Answer(3, 200),
+        ),
     ])
     .await;
 }
@@ -69,6 +74,19 @@ async fn a_stream_closed_by_both_takes_nothing() {
         println!("5.1 {name}");
         conn.reset(1, CLOSED).await;
     }
+    // What can no longer be decoded takes the connection with it.
+    let mut conn = host.connect().await;
+    conn.send(&get(1)).await;
+    assert_eq!(conn.answer(1).await.0, 200);
+    conn.send(&Frame::new(CONTINUATION, END_HEADERS, 1, block(&[("x-a", "1")]))).await;
+    conn.gone(CLOSED).await;
+    // A priority may come late, and so may a window.
+    let mut conn = host.connect().await;
+    conn.send(&get(1)).await;
+    assert_eq!(conn.answer(1).await.0, 200);
+    conn.send(&Frame::new(PRIORITY, 0, 1, [0, 0, 0, 0, 10])).await;
+    conn.send(&Frame::new(WINDOW_UPDATE, 0, 1, [0, 0, 0, 9])).await;
+    conn.alive().await;
     // 5.1.1: a number cannot be used again, and lower ones are gone too.
     let mut conn = host.connect().await;
     conn.send(&get(5)).await;
@@ -134,10 +152,32 @@ async fn answers_come_in_whatever_order_they_are_ready() {
 #[tokio::test]
 async fn a_goaway_of_the_client_lets_its_requests_finish() {
     let host = Host::start().await;
-    let mut conn = host.connect().await;
-    conn.send(&post(1)).await;
-    conn.send(&Frame::new(GOAWAY, 0, 0, [0; 8])).await;
-    conn.send(&Frame::new(DATA, END_STREAM, 1, *b"abc")).await;
-    assert_eq!(conn.answer(1).await, (200, "POST 3".len()));
+    // 7: whatever its error code is, an unknown one included.
+    for code in [0, 0xff] {
+        let mut conn = host.connect().await;
+        conn.send(&post(1)).await;
+        conn.send(&Frame::new(GOAWAY, 0, 0, [0, 0, 0, 0, 0, 0, 0, code])).await;
+        conn.send(&Frame::new(DATA, END_STREAM, 1, *b"abc")).await;
+        assert_eq!(conn.answer(1).await, (200, "POST 3".len()));
+    }
     host.stop().await;
 }
+
+/// hyper has no way to send them. The handler is told so, and its response is as it would be without.
+#[tokio::test]
+async fn interim_responses_are_refused_and_the_response_is_whole() {
+    let host = Host::start().await;
+    let mut conn = host.connect().await;
+    conn.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/hints"))).await;
+    let head = conn.read_of(&[HEADERS, DATA]).await;
+    assert_eq!((head.kind, head.payload[0], head.flags & END_STREAM), (HEADERS, STATUS_200, 0), "{head:?}");
+    let body = conn.read_of(&[HEADERS, DATA]).await;
+    assert_eq!((body.kind, body.flags & END_STREAM), (DATA, END_STREAM), "{body:?}");
+    assert_eq!(String::from_utf8(body.payload).unwrap(), "Err(NotSupported(\"interim responses need HTTP/1\"))");
+    conn.send(&get(3)).await;
+    assert_eq!(conn.answer(3).await.0, 200);
+    host.stop().await;
+}
+
+/// `:status: 200` in the static table.
+const STATUS_200: u8 = 0x88;

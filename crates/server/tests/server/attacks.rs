@@ -211,6 +211,42 @@ async fn an_answer_before_a_large_body_is_not_lost_to_a_reset() {
     running.stop().await;
 }
 
+/// A client that goes on sending behind its last answer is read for a moment, not for as much as it can send in one.
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_the_last_answer_is_read_up_to_a_point() {
+    let refuse = |_req| async { (http::StatusCode::PAYLOAD_TOO_LARGE, "too large").into_response() };
+    let running = start(refuse).await;
+    for (head, status) in [
+        ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000000\r\n\r\n", "413"),
+        // The connection's own last word, which does not go through hyper.
+        ("POST / HTTP/1.1\nHost: h\r\n\r\n", "400"),
+    ] {
+        let before = running.server.stats().bytes_read;
+        let begun = Instant::now();
+        let (mut reading, mut writing) = running.connect().await.into_split();
+        let sending = tokio::spawn(async move {
+            writing.write_all(head.as_bytes()).await.unwrap();
+            let piece = vec![b'z'; 1 << 20];
+            for _ in 0..64 {
+                if writing.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let mut got = Vec::new();
+        // The end comes before the reset: the server has closed its side, and still has the client's bytes taken.
+        reading.read_to_end(&mut got).await.unwrap();
+        let got = String::from_utf8(got).unwrap();
+        assert!(got.starts_with(&format!("HTTP/1.1 {status} ")) && got.contains("connection: close"), "{got}");
+        sending.await.unwrap();
+        let read = running.server.stats().bytes_read - before;
+        // 16 MiB, and what was read before the answer.
+        assert!(read <= 18 << 20, "{status}: {read} bytes were read");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{status}: {:?}", begun.elapsed());
+    }
+    running.stop().await;
+}
+
 /// Everything in this list is refused or closed, and the canary behind it is never served.
 #[tokio::test]
 async fn smuggling_gets_nowhere() {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use roundtrip_server::{ErrorLog, Server, ServerConfig};
+use roundtrip_server::{ErrorLog, ResponseController, Server, ServerConfig};
 use roundtrip_types::{Body, ErrorKind, Handler, IntoResponse, MessageExt, Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -190,6 +190,26 @@ async fn a_panic_is_a_logged_500_and_concerns_nobody_else() {
     );
     assert_eq!(running.server.stats().panics, 1);
     drop(stream);
+    running.stop().await;
+}
+
+/// What a handler does before its future is polled is the handler's as well, on both protocols' way.
+#[tokio::test]
+async fn a_handler_has_its_connection_and_may_panic_before_there_is_a_future() {
+    let handler = |req: Request| {
+        let control = ResponseController::current().expect("the connection is at hand in the call itself");
+        assert_ne!(req.uri().path(), "/bad", "boom");
+        async move { control.info().id.to_string() }
+    };
+    let running = start_with(handler, ServerConfig { error_log: ErrorLog::none(), ..ServerConfig::default() }).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /good HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    assert!(read_response(&mut stream).await.ends_with("\r\n\r\n0"));
+    stream.write_all(b"POST /bad HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc").await.unwrap();
+    let response = read_to_end(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 500 ") && response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert_eq!(running.server.stats().panics, 1);
+    assert!(ResponseController::current().is_none(), "nobody's handler runs here");
     running.stop().await;
 }
 

@@ -1,6 +1,5 @@
 //! One request and the head of its response.
 
-use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -21,18 +20,31 @@ pub(crate) struct Answer {
     pub(crate) framing: Framing,
     /// Whether the server keeps the connection.
     pub(crate) keep_alive: bool,
+    /// Whether the response says that its content is coded.
+    pub(crate) coded: bool,
     /// The upload, if the response came before its end.
     pub(crate) unsent: Option<Box<Upload>>,
     /// Whether the connection can be used again, as far as the request goes: all of it went out, or is still going out.
     pub(crate) upload_ok: bool,
 }
 
-/// When the steps of an exchange happened, for those who asked to know.
-#[derive(Clone, Copy, Debug, Default)]
+/// When the steps of a request happened, for those who asked to know.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Ledger {
-    pub(crate) on: bool,
+    pub(crate) started: Instant,
+    /// When the last attempt asked for a connection, and had it.
+    pub(crate) asked: Instant,
+    pub(crate) got_conn: Instant,
     pub(crate) wrote: Option<Instant>,
     pub(crate) first_byte: Option<Instant>,
+}
+
+impl Ledger {
+    /// Boxed, as it is rare: every request's future would have room for it.
+    pub(crate) fn start() -> Box<Self> {
+        let now = now();
+        Box::new(Ledger { started: now, asked: now, got_conn: now, wrote: None, first_byte: None })
+    }
 }
 
 /// Least space in the buffer before a read. Most heads with a small body fit.
@@ -42,44 +54,14 @@ const READ_HEAD: usize = 4096;
 /// ahead of the news that it did, so mostly it is there already; a stream that only fails to write must not be waited for.
 const ANSWER_TIME: Duration = Duration::from_millis(50);
 
-/// Sends a request and reads the head of its response into `response`, in the caller's task: the upload and the response are polled side by
+/// One request being sent and the head of its response being read, in the caller's task: the upload and the response are polled side by
 /// side, so that a server that answers early is heard.
 ///
-/// # Cancel safety
-/// Dropping the future leaves the connection in the middle of an exchange: it must be closed.
-pub(crate) async fn exchange(
-    conn: &mut Conn,
-    request: &mut Prepared<'_>,
-    timers: &mut Timers,
-    ledger: &mut Ledger,
-    body: Body,
-    response: &mut Response,
-) -> Result<Answer> {
-    conn.sent = 0;
-    conn.received = 0;
-    conn.limit_head(request.max_head_bytes(), request.max_head_fields());
-    let mut out = std::mem::take(&mut conn.out);
-    request.encode_head(&mut out)?;
-    let held = request.expects_continue();
-    let mut exchange = Exchange {
-        upload: Some(Upload::new(out, body, request.body_framing(), held)),
-        request,
-        timers,
-        ledger,
-        broken: None,
-        answering: false,
-        interim: 0,
-        header: None,
-        expect: None,
-        told: false,
-    };
-    poll_fn(|cx| exchange.poll(conn, response, cx)).await
-}
-
-struct Exchange<'a, 'r> {
+/// Dropped before it is done it leaves the connection in the middle of an exchange: it must be closed.
+pub(crate) struct Exchange<'a, 'r> {
     request: &'a mut Prepared<'r>,
     timers: &'a mut Timers,
-    ledger: &'a mut Ledger,
+    ledger: &'a mut Option<Box<Ledger>>,
     /// `None` once everything is sent, or nothing more can be.
     upload: Option<Upload>,
     /// Why nothing more can be sent. The server may have said why in a response, so that is looked for first.
@@ -96,8 +78,37 @@ struct Exchange<'a, 'r> {
     told: bool,
 }
 
-impl Exchange<'_, '_> {
-    fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
+impl<'a, 'r> Exchange<'a, 'r> {
+    /// Encodes the head; nothing is sent before the first [`poll`](Self::poll), which has to be of the same connection.
+    pub(crate) fn start(
+        conn: &mut Conn,
+        request: &'a mut Prepared<'r>,
+        timers: &'a mut Timers,
+        ledger: &'a mut Option<Box<Ledger>>,
+        body: Body,
+    ) -> Result<Self> {
+        conn.sent = 0;
+        conn.received = 0;
+        conn.limit_head(request.max_head_bytes(), request.max_head_fields());
+        let mut out = std::mem::take(&mut conn.out);
+        request.encode_head(&mut out)?;
+        let held = request.expects_continue();
+        Ok(Exchange {
+            upload: Some(Upload::new(out, body, request.body_framing(), held)),
+            request,
+            timers,
+            ledger,
+            broken: None,
+            answering: false,
+            interim: 0,
+            header: None,
+            expect: None,
+            told: false,
+        })
+    }
+
+    /// Ready when the head of the response has come and is in `response`.
+    pub(crate) fn poll(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         loop {
             self.poll_upload(conn, cx)?;
             match self.poll_head(conn, response, cx) {
@@ -155,8 +166,8 @@ impl Exchange<'_, '_> {
                 conn.out = upload.take_out();
                 self.upload = None;
                 self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
-                if self.ledger.on {
-                    self.ledger.wrote = Some(now());
+                if let Some(ledger) = self.ledger {
+                    ledger.wrote = Some(now());
                 }
                 self.tell_head(conn);
                 if let Some(events) = self.request.events() {
@@ -192,9 +203,11 @@ impl Exchange<'_, '_> {
 
     fn first_byte(&mut self, conn: &mut Conn) {
         // The request is not sent again, so its fields' memory may serve the response's.
-        conn.parser.reuse_headers(self.request.take_headers());
-        if self.ledger.on {
-            self.ledger.first_byte = Some(now());
+        if let Some(fields) = self.request.take_headers() {
+            conn.parser.reuse_headers(fields);
+        }
+        if let Some(ledger) = self.ledger {
+            ledger.first_byte = Some(now());
         }
         if let Some(events) = self.request.events() {
             events.got_first_response_byte(conn.id);
@@ -263,7 +276,7 @@ impl Exchange<'_, '_> {
         if conn.terms.served == 0 {
             conn.heed(&head.headers);
         }
-        let keep_alive = head.keep_alive(framing);
+        let (keep_alive, coded) = (head.keep_alive(framing), head.has_content_encoding());
         let mut unsent = self.upload.take().map(Box::new);
         let mut upload_ok = self.broken.is_none();
         if let Some(upload) = &mut unsent
@@ -281,7 +294,7 @@ impl Exchange<'_, '_> {
         *response.status_mut() = head.status;
         *response.version_mut() = head.version;
         *response.headers_mut() = head.headers;
-        Ok(Answer { framing, keep_alive, unsent, upload_ok })
+        Ok(Answer { framing, keep_alive, coded, unsent, upload_ok })
     }
 
     /// The connection ended before the response's head was complete.

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection: a stream, a buffer and a parser, owned by whoever uses it.
 //!
 //! A connection is in one of three hands. Idle, it lies in the pool. In an exchange, the request's future owns it
-//! ([`exchange`]). Then the response's body owns it until the body's end ([`crate::body`]). Nothing else ever touches it, so it
+//! ([`Exchange`]). Then the response's body owns it until the body's end ([`crate::body`]). Nothing else ever touches it, so it
 //! needs no lock, no task and no channel.
 
 mod exchange;
@@ -10,15 +10,15 @@ mod watch;
 
 use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use roundtrip_h1::{KeepAliveHint, Limits, ResponseParser};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
-pub(crate) use self::exchange::{Answer, Ledger, exchange};
+pub(crate) use self::exchange::{Answer, Exchange, Ledger};
 pub(crate) use self::upload::Rest;
 pub(crate) use self::watch::Watch;
 use crate::net::{ConnInfo, Dialed, ReadHalf, Stream, WriteHalf};
@@ -90,14 +90,10 @@ impl Conn {
     pub(crate) fn arm(&mut self) -> bool {
         self.watch.reset();
         let Half::Whole(stream) = &mut self.io else { return false };
-        let mut byte = [0];
-        let mut byte = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(&self.idle_waker);
         // A task that has used up its share of the runtime would be told that nothing is there.
-        let read = tokio::task::coop::unconstrained(std::future::poll_fn(|cx| {
-            Pin::new(&mut *stream).poll_read(cx, &mut byte)
-        }));
-        pin!(read).poll(&mut cx).is_pending()
+        let look = tokio::task::coop::unconstrained(std::future::poll_fn(|cx| stream.poll_come(cx)));
+        pin!(look).poll(&mut cx).is_pending()
     }
 
     /// Whether something may have come since it was armed.

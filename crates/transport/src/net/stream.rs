@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -98,6 +98,20 @@ impl Stream {
             }
             _ => None,
         }
+    }
+
+    /// Ready when something has come that was not asked for, as far as the runtime knows. It may take a byte, so nothing can be read
+    /// afterwards.
+    pub(crate) fn poll_come(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Most often the runtime knows of nothing, and then this is all. Else it may only not have been told that all was read.
+        match self {
+            Stream::Tcp(stream) => ready!(stream.poll_read_ready(cx)).is_ok(),
+            #[cfg(unix)]
+            Stream::Unix(stream) => ready!(stream.poll_read_ready(cx)).is_ok(),
+            Stream::Boxed(_) => true,
+        };
+        let mut byte = [0];
+        Pin::new(self).poll_read(cx, &mut ReadBuf::new(&mut byte)).map(|_| ())
     }
 
     /// Asks the system whether something has come that was not asked for: bytes, the end of the stream, an error. One system call

@@ -191,6 +191,7 @@ impl Body {
 
     /// The bytes of a body in memory; `None` for a stream, `Some(&[])` for an empty one.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Kind::Empty => Some(&[]),
@@ -288,6 +289,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = Error;
 
+    #[inline]
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
@@ -301,6 +303,7 @@ impl HttpBody for Body {
         }
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
@@ -310,6 +313,7 @@ impl HttpBody for Body {
         }
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),

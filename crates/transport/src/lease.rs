@@ -1,0 +1,95 @@
+//! An HTTP/1.1 connection in use.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::conn::Conn;
+use crate::pool::{CloseReason, Idle, Slot};
+use crate::shared::Shared;
+
+/// A connection in use, and the promise to account for it: given back with [`give_back`](Lease::give_back), or closed by being
+/// dropped.
+pub(crate) struct Lease {
+    /// `None` only while it is being given back.
+    conn: Option<Box<Conn>>,
+    slot: Slot,
+    shared: Arc<Shared>,
+    idle: Option<Idle>,
+    /// Whether it was opened for another request.
+    pub(crate) reused: bool,
+    /// What is said about it if it is closed.
+    pub(crate) fate: CloseReason,
+}
+
+impl Lease {
+    pub(crate) fn new(conn: Box<Conn>, slot: Slot, shared: Arc<Shared>, idle: Option<Idle>, reused: bool) -> Self {
+        Lease { conn: Some(conn), slot, shared, idle, reused, fate: CloseReason::Abandoned }
+    }
+
+    pub(crate) fn conn(&self) -> &Conn {
+        self.conn.as_ref().expect("a lease has its connection until it is given back")
+    }
+
+    pub(crate) fn conn_mut(&mut self) -> &mut Conn {
+        self.conn.as_mut().expect("a lease has its connection until it is given back")
+    }
+
+    /// How long it had lain idle when it was handed out; `None` if it had not.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        self.idle.map(Idle::duration)
+    }
+
+    /// Gives the connection back for the next request. It must be between two messages.
+    pub(crate) fn give_back(mut self) {
+        let conn = self.conn_mut();
+        debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
+        conn.terms.served += 1;
+        if conn.arm() {
+            self.lay_down();
+        } else {
+            self.fate = CloseReason::ClosedByPeer;
+        }
+    }
+
+    /// Puts an armed connection into the pool.
+    pub(crate) fn lay_down(mut self) {
+        while let Some(conn) = self.conn.take() {
+            let Err(woken) = self.shared.lay_down(self.slot, conn) else { return };
+            self.conn = Some(woken);
+            if !self.conn_mut().arm() {
+                self.fate = CloseReason::ClosedByPeer;
+                return;
+            }
+        }
+    }
+
+    /// Takes the connection out of the transport, for another protocol.
+    pub(crate) fn into_conn(mut self) -> Box<Conn> {
+        let conn = self.conn.take().expect("a lease has its connection until it is given back");
+        self.shared.close(self.slot, CloseReason::Upgraded, BytesMut::new());
+        conn
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.conn.take() {
+            let buffer = conn.rest();
+            drop(conn);
+            self.shared.close(self.slot, self.fate, buffer);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease")
+            .field("conn", &self.conn)
+            .field("idle", &self.idle)
+            .field("reused", &self.reused)
+            .finish_non_exhaustive()
+    }
+}
