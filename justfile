@@ -48,3 +48,10 @@ client-bulk *ARGS:
 # Ours beside its peers, in turns: clients, servers, routers. `--full` adds what takes minutes.
 side-by-side *ARGS:
     cargo run --release -p roundtrip-bench --features peers --example side_by_side -- {{ARGS}}
+# What a request costs beside its budget; fails when one is exceeded. `just budget --write` keeps the table in benches/BUDGET.md.
+budget *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example budget -- {{ARGS}}
+
+# Large bodies both ways, cold bursts, HTTP/2 and TLS handshakes, beside peers and loops without HTTP.
+reach-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example reach_cost -- {{ARGS}}

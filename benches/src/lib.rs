@@ -10,6 +10,7 @@ pub mod cores;
 pub mod cpu;
 pub mod growth;
 pub mod identity;
+pub mod in_memory;
 pub mod interrupt;
 pub mod latency;
 pub mod machine;

@@ -11,7 +11,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn every_line_has_its_points() {
-    let options = Options { most: 100, ..Options::within(Duration::from_secs(2)) };
+    let options = Options { most: 100, ..Options::within(Duration::from_secs(5)) };
     let growths = growth::run(&options, &Unwatched).expect("all checks hold");
     let lines: Vec<_> = growths
         .iter()

@@ -50,7 +50,7 @@ fn a_client_that_remembers_sessions_continues_them() {
     let identity = Identity::make().unwrap();
     for (session_cache, resumed) in [(0, 0), (8, 9)] {
         let running = http2::serve_tls(&identity).unwrap();
-        http2::handshakes(&identity, running.addr(), 10, session_cache).unwrap();
+        http2::handshakes(identity.certificate(), running.addr(), 10, session_cache).unwrap();
         assert_eq!((running.connections(), running.resumed()), (10, resumed), "remembering {session_cache}");
     }
 }

@@ -36,7 +36,8 @@ Usage: reach_cost [OPTIONS] [PART...]
   --quick         32 MB, 2 rounds, fewer requests
   -h, --help      print this
 What it tells itself to do in other processes:
-  --transfer WAY DIRECTION ADDR BYTES, with the certificate on standard input; --http2 CLIENT ADDR N TASKS";
+  --transfer WAY DIRECTION ADDR BYTES, with the certificate on standard input; --http2 CLIENT ADDR N TASKS;
+  --handshakes CERTIFICATE ADDR N SESSIONS";
 
 const PARTS: [&str; 4] = ["bulk", "burst", "http2", "handshakes"];
 
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Measures and prints.
+type Part = fn(&Plan) -> Result<(), String>;
 
 struct Plan {
     this: PathBuf,
@@ -81,6 +85,12 @@ fn run() -> Result<(), String> {
                 let [client, addr, requests, tasks] = &words[..] else { return Err("--http2 takes four words".into()) };
                 return http2::run(client, parsed(addr)?, parsed(requests)?, parsed(tasks)?);
             }
+            Arg::Long("handshakes") => {
+                // The certificate begins as an option does.
+                let mut word = || parser.value().and_then(ValueExt::string).map_err(say);
+                let (certificate, addr, count, sessions) = (word()?, word()?, word()?, word()?);
+                return http2::handshakes(&certificate, parsed(&addr)?, parsed(&count)?, parsed(&sessions)?);
+            }
             Arg::Long("help") | Arg::Short('h') => {
                 print(HELP);
                 return Ok(());
@@ -93,7 +103,7 @@ fn run() -> Result<(), String> {
         return Err(format!("no part is called {unknown:?}; there are {}", PARTS.join(", ")));
     }
     let wanted = |part: &str| parts.is_empty() || parts.iter().any(|chosen| chosen == part);
-    let all: [fn(&Plan) -> Result<(), String>; 4] = [bulks, bursts, http2s, handshakes];
+    let all: [Part; 4] = [bulks, bursts, http2s, handshakes];
     for (name, part) in PARTS.into_iter().zip(all) {
         if wanted(name) {
             part(&plan)?;
@@ -271,24 +281,43 @@ fn handshakes(plan: &Plan) -> Result<(), String> {
     let identity = Identity::make()?;
     let running = http2::serve_tls(&identity)?;
     let connections = plan.requests / 10;
-    print(&format!("\n{:<24} {:>10} {:>8} {:>10} {:>12}", "TLS handshakes", "us", "ratio", "allocs", "resumed"));
+    let valgrind = callgrind::available();
+    if let Err(why) = &valgrind {
+        eprintln!("no instructions are counted: {why}");
+    }
+    print(&format!(
+        "\n{:<24} {:>14} {:>10} {:>8} {:>10} {:>12}",
+        "TLS handshakes", "instructions", "us", "ratio", "allocs", "resumed"
+    ));
     let ways = [("full", 0), ("resumed", 64)];
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..plan.rounds.max(1) {
         for ((_, cache), times) in ways.iter().zip(&mut times) {
             let started = Instant::now();
-            http2::handshakes(&identity, running.addr(), connections, *cache)?;
+            http2::handshakes(identity.certificate(), running.addr(), connections, *cache)?;
             times.push(started.elapsed().as_secs_f64() * 1e6 / float(connections));
         }
     }
     let base = median(&times[0]).unwrap_or_default();
     for ((name, cache), times) in ways.into_iter().zip(&times) {
         let before = (running.connections(), running.resumed());
-        let (count, _) = allocations(|n| http2::handshakes(&identity, running.addr(), n, cache), connections)?;
+        let (count, _) =
+            allocations(|n| http2::handshakes(identity.certificate(), running.addr(), n, cache), connections)?;
         let after = (running.connections(), running.resumed());
+        let instructions = match &valgrind {
+            Ok(()) => {
+                let count = callgrind::per_round(20, |connections| {
+                    let (addr, connections) = (running.addr().to_string(), connections.to_string());
+                    let words = ["--handshakes", identity.certificate(), &addr, &connections, &cache.to_string()];
+                    callgrind::count(&plan.this, &words)
+                })?;
+                format!("{count:.0}")
+            }
+            Err(_) => "-".into(),
+        };
         let time = median(times).unwrap_or_default();
         let resumed = format!("{} of {}", after.1 - before.1, after.0 - before.0);
-        print(&format!("{name:<24} {time:>10.0} {:>8.2} {count:>10.1} {resumed:>12}", time / base));
+        print(&format!("{name:<24} {instructions:>14} {time:>10.0} {:>8.2} {count:>10.1} {resumed:>12}", time / base));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::model::{Budget, BudgetRow, Environment};
 /// The aligned table for a terminal, with what is over, what is above its target, and what is absent.
 #[must_use]
 pub fn table(budget: &Budget) -> String {
-    let mut lines = vec![["", "unit", "ours", "budget", "target", "", "peers"].map(String::from)];
+    let mut lines = vec![["cost", "unit", "ours", "budget", "target", "", "peers"].map(String::from)];
     lines.extend(budget.rows.iter().map(|row| cells(row, budget.tolerance_percent)));
     let widths: Vec<usize> =
         (0..lines[0].len()).map(|at| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0)).collect();
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             table(&budget()),
             "\
-           unit            ours  budget  target        peers
+cost       unit            ours  budget  target        peers
 transport  instructions   9,300   9,300   7,500        hyper 15,200
 client     instructions  13,000  12,000       -  OVER  hyper 15,200
 

@@ -1,19 +1,15 @@
 //! One pool with connections to many hosts: what finding one costs, and what making room for one costs.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use roundtrip_transport::{ConnectConfig, Connection, Dial, DialFuture, Dialer, Target, Transport, TransportConfig};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use roundtrip_transport::{ConnectConfig, Dial, Dialer, Transport, TransportConfig};
 
 use super::Options;
 use super::load::{fetch, runtime};
 use crate::cpu;
+use crate::in_memory::InMemory;
 use crate::model::{Growth, Series};
-use crate::servers::GREETING;
 use crate::watch::Watch;
 
 const HOSTS: [usize; 4] = [1, 100, 1_000, 10_000];
@@ -59,7 +55,7 @@ enum Room {
 
 fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String> {
     let started = Instant::now();
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(InMemory::greeting());
     let kept = if room == Room::ForAll { hosts } else { hosts / 2 };
     let transport = Transport::with_config(TransportConfig {
         max_idle_conns: kept,
@@ -76,7 +72,7 @@ fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String
         for uri in uris.iter().chain(&uris) {
             fetch(&transport, uri).await?;
         }
-        let (dials, before) = (memory.dials.load(Ordering::SeqCst), cpu::thread_time());
+        let (dials, before) = (memory.dials(), cpu::thread_time());
         let mut requests = 0;
         let mut around = uris.iter().cycle();
         while requests < LEAST || requests % 64 != 0 || started.elapsed() < time {
@@ -86,12 +82,12 @@ fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String
             requests += 1;
         }
         let used = cpu::thread_time() - before;
-        let dials = memory.dials.load(Ordering::SeqCst) - dials;
+        let dials = memory.dials() - dials;
         let expected = if room == Room::ForAll { 0 } else { requests };
         if dials != expected {
             return Err(format!("{hosts} hosts, room for {kept}: {dials} dials for {requests} requests"));
         }
-        let (idle, open) = (transport.stats().idle, memory.open.load(Ordering::SeqCst));
+        let (idle, open) = (transport.stats().idle, memory.open());
         if idle != kept || open != kept {
             return Err(format!("{hosts} hosts: {idle} connections are idle and {open} open, where {kept} are kept"));
         }
@@ -101,78 +97,3 @@ fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String
 
 /// Requests that are measured at least.
 const LEAST: usize = 512;
-
-/// Connections that are answered in memory.
-#[derive(Debug, Default)]
-struct Memory {
-    dials: AtomicUsize,
-    open: Arc<AtomicUsize>,
-}
-
-impl Dial for Memory {
-    fn dial<'a>(&'a self, _target: &'a Target) -> DialFuture<'a> {
-        self.dials.fetch_add(1, Ordering::SeqCst);
-        self.open.fetch_add(1, Ordering::SeqCst);
-        let stream = Answering { written: [0; 4], left: 0, reader: None, open: Arc::clone(&self.open) };
-        Box::pin(std::future::ready(Ok(Connection::new(stream))))
-    }
-}
-
-/// Answers each head with the greeting.
-#[derive(Debug)]
-struct Answering {
-    /// The last bytes of what was written.
-    written: [u8; 4],
-    /// How much of the answer has not been read.
-    left: usize,
-    reader: Option<Waker>,
-    open: Arc<AtomicUsize>,
-}
-
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 19\r\n\r\nHello I am server 3";
-const _: () = assert!(GREETING.len() == 19);
-
-impl AsyncRead for Answering {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if self.left == 0 {
-            self.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        let rest = &ANSWER[ANSWER.len() - self.left..];
-        let count = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..count]);
-        self.left -= count;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Answering {
-    fn poll_write(mut self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        for byte in &buf[buf.len().saturating_sub(4)..] {
-            self.written.rotate_left(1);
-            self.written[3] = *byte;
-        }
-        if &self.written == b"\r\n\r\n" {
-            self.left += ANSWER.len();
-            self.written = [0; 4];
-            if let Some(reader) = self.reader.take() {
-                reader.wake();
-            }
-        }
-        Poll::Ready(Ok(buf.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Drop for Answering {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}

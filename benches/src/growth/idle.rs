@@ -14,7 +14,7 @@ const IDLE: [usize; 4] = [0, 100, 1_000, 5_000];
 /// The server gives the memory of a connection back when it has been idle for 250 ms.
 const REST: Duration = Duration::from_millis(300);
 
-/// How long a point is measured.
+/// How long a point is measured at most.
 const LOAD: Duration = Duration::from_millis(300);
 
 /// With so many idle connections.
@@ -31,18 +31,19 @@ pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Resul
     let wanted: Vec<usize> = IDLE.into_iter().filter(|idle| *idle <= options.most).collect();
     let (possible, mut left_out) = within_files(&wanted);
     let mut points: Vec<Point> = Vec::new();
+    let load = (options.time / 40).min(LOAD);
     let mut each = Duration::from_micros(300);
     for idle in possible {
         // What opening took last time says what it will take.
-        let needed = each * u32::try_from(idle).unwrap_or(u32::MAX) + REST + LOAD;
+        let needed = each * u32::try_from(idle).unwrap_or(u32::MAX) + 2 * REST + load;
         if watch.stopped() || (!points.is_empty() && Instant::now() + needed > until) {
             left_out.push_str(&format!(" Left out: {idle} connections, for which there was no time."));
             continue;
         }
         let started = Instant::now();
-        points.push(measure(idle)?);
+        points.push(measure(idle, load)?);
         if idle > 0 {
-            each = started.elapsed().saturating_sub(REST + LOAD) / u32::try_from(idle).unwrap_or(u32::MAX);
+            each = started.elapsed().saturating_sub(2 * REST + load) / u32::try_from(idle).unwrap_or(u32::MAX);
         }
     }
     let series = |figure: &dyn Fn(&Point) -> Option<[f64; 2]>| {
@@ -88,15 +89,16 @@ pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Resul
     ])
 }
 
-fn measure(idle: usize) -> Result<Point, String> {
+fn measure(idle: usize, load: Duration) -> Result<Point, String> {
     let runtime = runtime()?;
     let serving = Serving::start(Served::Ours)?;
+    let rest = if idle > 0 { REST } else { Duration::ZERO };
     runtime.block_on(async {
         // What is there once for all is there before the count.
         let first = Sender::ours(serving.addr, 1).await?;
         let Sender::Ours(transport, uri) = &first else { return Err("it is ours".into()) };
         fetch(transport, uri).await?;
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(rest).await;
         let before = [Side::Client, Side::Server].map(live_bytes_by);
         let opened = Sender::ours(serving.addr, idle).await?;
         let Sender::Ours(pool, _) = &opened else { return Err("it is ours".into()) };
@@ -110,7 +112,7 @@ fn measure(idle: usize) -> Result<Point, String> {
             fetched.map_err(|error| error.to_string())??;
         }
         drop(fetching);
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(rest).await;
         let after = [Side::Client, Side::Server].map(live_bytes_by);
         let (kept, accepted) = (pool.stats().idle, serving.accepted());
         if kept != idle || accepted != idle as u64 + 1 {
@@ -120,7 +122,7 @@ fn measure(idle: usize) -> Result<Point, String> {
         }
         let bytes = [0, 1].map(|side| by(after[side] - before[side], idle));
         let sender = if idle == 0 { &first } else { &opened };
-        let done = drive(&serving, sender, 1, LOAD).await?;
+        let done = drive(&serving, sender, 1, load).await?;
         let us = [done.client, done.server].map(|used| used.as_secs_f64() * 1e6 / super::float(done.requests));
         // Without the counting allocator nothing was measured.
         let counted = bytes.iter().all(|bytes| *bytes > 0.0);

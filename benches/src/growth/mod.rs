@@ -38,9 +38,9 @@ impl Options {
 pub fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
     let mut growths = Vec::new();
     let parts: [(&str, u32, Part); 3] = [
-        ("growth with connections", 40, connections::run),
-        ("growth with hosts", 30, hosts::run),
-        ("growth with idle connections", 30, idle::run),
+        ("growth with connections", 35, connections::run),
+        ("growth with hosts", 25, hosts::run),
+        ("growth with idle connections", 40, idle::run),
     ];
     for (name, percent, part) in parts {
         if watch.stopped() {

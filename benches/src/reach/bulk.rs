@@ -151,7 +151,7 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin), check: &mut Check, lengt
 
 /// The body's bytes, which repeat after [`PIECE`].
 fn piece() -> Bytes {
-    (0..PIECE).map(|at| (at * 31 % 251) as u8).collect()
+    (0..PIECE).map(|at| u8::try_from(at * 31 % 251).unwrap_or_default()).collect()
 }
 
 /// Compares a body with what it should be.
