@@ -52,10 +52,10 @@ const WHOLE: Limits = Limits {
     whole: Duration::from_secs(158),
 };
 const QUICK: Limits = Limits {
-    scenarios: Duration::from_millis(9500),
+    scenarios: Duration::from_millis(8500),
     closing: closing::Options::QUICK,
     side_by_side: Duration::from_millis(5500),
-    growth: Duration::from_millis(4500),
+    growth: Duration::from_millis(3000),
     whole: Duration::from_secs(24),
 };
 
