@@ -22,20 +22,20 @@ lint:
 h1-cost *ARGS:
     cargo run --profile bench -p roundtrip-bench --example h1_instructions -- {{ARGS}}
 
-# What a request costs on the server, and an idle connection, beside bare hyper. Counting instructions needs valgrind.
+# What a request costs on the server, and an idle connection, beside hyper, axum and actix-web. Counting instructions needs valgrind.
 server-cost *ARGS:
-    cargo run --profile bench -p roundtrip-bench --example server_cost -- {{ARGS}}
+    cargo run --profile bench -p roundtrip-bench --features peers --example server_cost -- {{ARGS}}
 
 # Routers side by side: time with criterion, and instructions of a lookup, which needs valgrind.
 routers *ARGS:
-    cargo bench -p roundtrip-bench --bench router -- {{ARGS}}
+    cargo bench -p roundtrip-bench --features peers --bench router -- {{ARGS}}
 
 # The same as ratios of neighbouring measurements, which say more than times on a busy machine.
 router-ratios *ARGS:
-    cargo bench -p roundtrip-bench --bench ratios -- {{ARGS}}
+    cargo bench -p roundtrip-bench --features peers --bench ratios -- {{ARGS}}
 
 router-instructions *ARGS:
-    cargo bench -p roundtrip-bench --bench instructions -- {{ARGS}}
+    cargo bench -p roundtrip-bench --features peers --bench instructions -- {{ARGS}}
 
 # What a request costs our clients and their peers. Counting instructions needs valgrind.
 client-cost *ARGS:
@@ -44,3 +44,14 @@ client-cost *ARGS:
 # A large download and a burst to many hosts, beside reqwest.
 client-bulk *ARGS:
     cargo run --release -p roundtrip-bench --features peers --example client_bulk -- {{ARGS}}
+
+# Ours beside its peers, in turns: clients, servers, routers. `--full` adds what takes minutes.
+side-by-side *ARGS:
+    cargo run --release -p roundtrip-bench --features peers --example side_by_side -- {{ARGS}}
+# What a request costs beside its budget; fails when one is exceeded. `just budget --write` keeps the table in benches/BUDGET.md.
+budget *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example budget -- {{ARGS}}
+
+# Large bodies both ways, cold bursts, HTTP/2 and TLS handshakes, beside peers and loops without HTTP.
+reach-cost *ARGS:
+    cargo run --profile bench -p roundtrip-bench --features peers --example reach_cost -- {{ARGS}}

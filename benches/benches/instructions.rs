@@ -5,11 +5,11 @@
 //! The program starts itself under valgrind, with a number of rounds and with twice that number. The difference is the rounds'
 //! own: start and registration cancel out. The loop around the lookup and the drop of the match are counted in.
 
-mod contestants;
+use std::process::ExitCode;
 
-use std::process::{Command, ExitCode};
+use roundtrip_bench::callgrind;
 
-use crate::contestants::Set;
+use roundtrip_bench::routers::Set;
 
 /// What the program is told when it runs under valgrind: this word, set, router, rounds.
 const CHILD: &str = "--rounds-of";
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         run(set, router, rounds.parse().unwrap_or(0));
         return ExitCode::SUCCESS;
     }
-    if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("valgrind is not installed, so no instructions can be counted");
+    if let Err(why) = callgrind::available() {
+        eprintln!("no instructions can be counted: {why}");
         return ExitCode::SUCCESS;
     }
     let words: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
@@ -63,15 +63,7 @@ fn per_lookup(set: &Set, router: &str) -> Option<f64> {
 
 /// All instructions of a process that looks a set up.
 fn counted(set: &Set, router: &str, rounds: u64) -> Option<u64> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().ok()?)
-        .args([CHILD, set.name, router, &rounds.to_string()])
-        .output()
-        .ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let (_, count) = said.split_once("Collected : ")?;
-    count.split_whitespace().next()?.parse().ok()
+    callgrind::count(&std::env::current_exe().ok()?, &[CHILD, set.name, router, &rounds.to_string()]).ok()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

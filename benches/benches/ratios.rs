@@ -2,12 +2,10 @@
 //! for each set and router the median of the ratios of neighbouring measurements, and the middle half and nine tenths of them.
 //! `cargo bench -p roundtrip-bench --bench ratios`; words behind `--` choose sets and routers by their names.
 
-mod contestants;
-
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::contestants::{Contestant, Set};
+use roundtrip_bench::routers::{Contestant, Set};
 
 /// A router and what it is asked.
 type Side<'a> = (&'a Set, &'a dyn Contestant);

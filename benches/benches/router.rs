@@ -4,11 +4,9 @@
 //! Every router gets the same paths. Ours also looks at the method. `cargo bench -p roundtrip-bench --bench router`; the
 //! benchmark `instructions` counts the same sets without noise.
 
-mod contestants;
-
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
-use crate::contestants::Set;
+use roundtrip_bench::routers::Set;
 
 fn lookups(criterion: &mut Criterion) {
     for set in Set::all() {

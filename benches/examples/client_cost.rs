@@ -1,11 +1,11 @@
 //! What one keep-alive GET costs a client, beside its peers: instructions, allocations, and time. `--help` tells the rest.
 
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
-use roundtrip_bench::alloc::{Allocated, Counting, Side};
-
+use roundtrip_bench::alloc::Counting;
+use roundtrip_bench::callgrind;
+use roundtrip_bench::clients::cost::{self, Way};
 use roundtrip_bench::clients::{self, Contestant, floor_server};
 
 #[global_allocator]
@@ -87,19 +87,24 @@ fn run(args: &Args) -> Result<(), String> {
     } else {
         args.names.iter().map(|name| clients::find(name)).collect::<Result<_, _>>()?
     };
+    let this = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let addr = floor_server::start().map_err(|error| format!("cannot start the server: {error}"))?;
-    let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
-    if !has_valgrind {
-        eprintln!("valgrind is not installed, so no instructions are counted");
-    }
+    let has_valgrind = match callgrind::available() {
+        Ok(()) => true,
+        Err(why) => {
+            eprintln!("no instructions are counted: {why}");
+            false
+        }
+    };
     let times = measure_times(&chosen, &addr, args.rounds)?;
     print(&format!(
-        "{:<20} {:>12} {:>8} {:>8}   {:>6} {:>6} {:>6}",
-        "client", "instructions", "allocs", "bytes", "here", "main", "32"
+        "{:<20} {:>12} {:>8} {:>8}   {:>6} {:>6} {:>6} {:>6} {:>6}",
+        "client", "instructions", "allocs", "bytes", "here", "main", "2", "8", "32"
     ));
     for (contestant, times) in chosen.iter().zip(times) {
-        let instructions = if has_valgrind { Some(instructions(contestant, &addr, args.requests)?) } else { None };
-        let (allocations, bytes) = allocations(contestant, &addr)?;
+        let instructions =
+            if has_valgrind { Some(cost::instructions(&this, contestant.name, &addr, args.requests)?) } else { None };
+        let [(allocations, bytes), _] = cost::allocations(contestant, &addr)?;
         let instructions = instructions.map_or_else(|| "-".into(), |count| format!("{count:.0}"));
         let times: Vec<String> =
             times.iter().map(|time| time.map_or_else(|| "-".into(), |ratio| format!("{ratio:.2}"))).collect();
@@ -109,79 +114,33 @@ fn run(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// Instructions of one request.
-fn instructions(contestant: &Contestant, addr: &str, requests: u64) -> Result<f64, String> {
-    let more = counted(contestant.name, addr, 2 * requests)?;
-    let fewer = counted(contestant.name, addr, requests)?;
-    Ok(float(more.saturating_sub(fewer)) / float(requests))
-}
-
-/// All instructions of a process that does so many requests.
-fn counted(name: &str, addr: &str, requests: u64) -> Result<u64, String> {
-    let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(this)
-        .args(["--run", name, addr, &requests.to_string()])
-        .output()
-        .map_err(|error| error.to_string())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let count = said.split_once("Collected : ").and_then(|(_, count)| count.split_whitespace().next()?.parse().ok());
-    count.filter(|_| output.status.success()).ok_or_else(|| format!("{name} under valgrind: {said}"))
-}
-
-/// Allocations and bytes of one request.
-fn allocations(contestant: &Contestant, addr: &str) -> Result<(f64, f64), String> {
-    const FEW: u64 = 100;
-    let of = |requests| {
-        let before = Allocated::by(Side::Client);
-        contestant.run(addr, requests).map(|()| Allocated::by(Side::Client) - before)
-    };
-    let (fewer, more) = (of(FEW)?, of(2 * FEW)?);
-    let each = more - fewer;
-    Ok((float(each.count) / float(FEW), float(each.bytes) / float(FEW)))
-}
-
 /// For each client the ratios to bare hyper, each the median over the rounds of the ratio in that round.
 fn measure_times(chosen: &[Contestant], addr: &str, rounds: usize) -> Result<Vec<[Option<f64>; WAYS.len()]>, String> {
     let hyper = clients::find("hyper")?;
     let mut ratios = vec![[const { Vec::new() }; WAYS.len()]; chosen.len()];
     for _ in 0..rounds {
-        for (way, tasks) in WAYS.into_iter().enumerate() {
+        for (at, way) in WAYS.into_iter().enumerate() {
             for (contestant, ratios) in chosen.iter().zip(&mut ratios) {
                 // Side by side with its measure, so that both meet the same neighbours.
-                let (Some(base), Some(time)) = (timed(&hyper, tasks, addr)?, timed(contestant, tasks, addr)?) else {
+                let base = cost::timed(&hyper, way, addr, REQUESTS)?;
+                let (Some(base), Some(time)) = (base, cost::timed(contestant, way, addr, REQUESTS)?) else {
                     continue;
                 };
-                ratios[way].push(time.as_secs_f64() / base.as_secs_f64());
+                ratios[at].push(time.as_secs_f64() / base.as_secs_f64());
             }
         }
     }
     Ok(ratios.into_iter().map(|ways| ways.map(median)).collect())
 }
 
-/// How the requests of a measurement are sent: on the runtime's own thread (0), from the main task (1), or by so many tasks.
-const WAYS: [u64; 5] = [0, 1, 2, 8, 32];
+/// How the requests of a measurement are sent.
+const WAYS: [Way; 5] = [Way::Here, Way::Main, Way::Tasks(2), Way::Tasks(8), Way::Tasks(32)];
 
-fn timed(contestant: &Contestant, way: u64, addr: &str) -> Result<Option<Duration>, String> {
-    const REQUESTS: u64 = 2048;
-    let started = Instant::now();
-    let done = match way {
-        0 => contestant.run(addr, REQUESTS).map(|()| true),
-        1 => contestant.run_from_main(addr, REQUESTS),
-        tasks => contestant.run_many(addr, REQUESTS, tasks),
-    }?;
-    Ok(done.then(|| started.elapsed()))
-}
+const REQUESTS: u64 = 2048;
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn float(count: u64) -> f64 {
-    count as f64
 }
 
 #[expect(clippy::print_stdout, reason = "printing is what this program is for")]

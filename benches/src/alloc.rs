@@ -3,7 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ops::Sub;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Counts calls and bytes, and leaves the work to the system's allocator.
 #[derive(Debug)]
@@ -29,6 +29,13 @@ static BYTES: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// From now on this thread's allocations are `side`'s. Threads that say nothing work for the client.
 pub fn work_for(side: Side) {
     SIDE.set(side);
+}
+
+static COUNTED: AtomicBool = AtomicBool::new(true);
+
+/// From now on nothing is counted in this process, so that whoever allocates much is not slowed down by more than that.
+pub fn stop_counting() {
+    COUNTED.store(false, Ordering::Relaxed);
 }
 
 /// What a side has allocated so far. Nothing is subtracted when memory is freed; growing counts as a new allocation.
@@ -57,22 +64,34 @@ impl Sub for Allocated {
     }
 }
 
-/// Bytes that are allocated and not freed, over all threads.
-static LIVE: AtomicI64 = AtomicI64::new(0);
+/// Bytes that are allocated and not freed, for each side: what one side frees of the other's is taken off its own.
+static LIVE: [AtomicI64; 2] = [AtomicI64::new(0), AtomicI64::new(0)];
 
 /// How many bytes are allocated and not freed now, by all threads of the process.
 #[must_use]
 pub fn live_bytes() -> i64 {
-    LIVE.load(Ordering::Relaxed)
+    live_bytes_by(Side::Client) + live_bytes_by(Side::Server)
+}
+
+/// How many bytes a side's threads have allocated less what they have freed: what the side holds, if it frees its own memory.
+#[must_use]
+pub fn live_bytes_by(side: Side) -> i64 {
+    LIVE[side as usize].load(Ordering::Relaxed)
 }
 
 /// Counts a change of what is allocated; a size beyond `i64` cannot be allocated.
 fn change(freed: usize, taken: usize) {
+    if !COUNTED.load(Ordering::Relaxed) {
+        return;
+    }
     let [freed, taken] = [freed, taken].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    LIVE.fetch_add(taken.wrapping_sub(freed), Ordering::Relaxed);
+    LIVE[SIDE.get() as usize].fetch_add(taken.wrapping_sub(freed), Ordering::Relaxed);
 }
 
 fn count(bytes: usize) {
+    if !COUNTED.load(Ordering::Relaxed) {
+        return;
+    }
     let side = SIDE.get() as usize;
     ALLOCATIONS[side].fetch_add(1, Ordering::Relaxed);
     BYTES[side].fetch_add(bytes as u64, Ordering::Relaxed);

@@ -1,75 +1,158 @@
-//! `just bench`: what a connection pool is worth.
-//!
-//! One real server, one real client, loopback TCP, one GET with its body read to the end per operation, in three scenarios:
-//! connections pooled, connections closed by the server, connections not pooled by the client. `--help` tells the rest.
+//! `just bench`: what a connection pool is worth, and where we stand. `--help` tells the rest.
 
-mod args;
-mod machine;
-mod measure;
-mod report;
-mod scenario;
-mod server;
-
-use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use roundtrip_bench::alloc::Counting;
-
-use crate::args::{Args, Command};
-use crate::measure::Round;
-use crate::scenario::Scenario;
+use roundtrip_bench::args::{self, Args, Command, Stage};
+use roundtrip_bench::interrupt::Interrupt;
+use roundtrip_bench::model::Results;
+use roundtrip_bench::progress::Progress;
+use roundtrip_bench::scenarios::{self, Plan};
+use roundtrip_bench::watch::Watch;
+use roundtrip_bench::{closing, growth, machine, report, side_by_side};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 fn main() -> ExitCode {
+    // A contestant of the side by side is this program in a process of its own.
+    if let Some(ended) = side_by_side::take_over() {
+        return ended;
+    }
     let outcome = Args::parse(std::env::args_os().skip(1)).and_then(|command| match command {
         Command::Help => {
             print(args::HELP);
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run(args) => run(&args),
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("roundtrip-bench: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|message| {
+        eprintln!("roundtrip-bench: {message}");
+        ExitCode::FAILURE
+    })
 }
 
-/// Runs all scenarios, interleaved, and prints what was measured.
-fn run(args: &Args) -> Result<(), String> {
-    let bar = progress_bar(args);
-    let mut rounds: Vec<(Scenario, Vec<Round>)> = Scenario::ALL.map(|scenario| (scenario, Vec::new())).into();
-    // In turns, so that a machine that becomes slower or faster meanwhile does so for all.
-    for _ in 0..args.rounds {
-        for (scenario, measured) in &mut rounds {
-            bar.set_message(scenario.name());
-            measured.push(scenario::run(*scenario, args)?);
-            bar.inc(1);
-        }
+/// What each stage may take.
+struct Limits {
+    scenarios: Duration,
+    closing: closing::Options,
+    side_by_side: Duration,
+    growth: Duration,
+    /// All of it, as the progress bar has it.
+    whole: Duration,
+}
+
+const WHOLE: Limits = Limits {
+    scenarios: Duration::from_secs(72),
+    closing: closing::Options::WHOLE,
+    side_by_side: Duration::from_secs(45),
+    growth: Duration::from_secs(32),
+    whole: Duration::from_secs(158),
+};
+const QUICK: Limits = Limits {
+    scenarios: Duration::from_millis(8500),
+    closing: closing::Options::QUICK,
+    side_by_side: Duration::from_millis(5500),
+    growth: Duration::from_millis(3000),
+    whole: Duration::from_secs(24),
+};
+
+fn run(args: &Args) -> Result<ExitCode, String> {
+    let limits = if args.quick { QUICK } else { WHOLE };
+    let plan = plan(args, &limits)?;
+    if args.list {
+        print(&listed(args, &plan));
+        return Ok(ExitCode::SUCCESS);
     }
-    bar.finish_and_clear();
-    print(&report::go_format(&rounds));
-    print(&report::table(&rounds, args));
+    let last: Arc<OnceLock<Progress>> = Arc::default();
+    let interrupt = Interrupt::listen({
+        let last = Arc::clone(&last);
+        move || at_once(last.get())
+    })?;
+    let progress = Progress::new(limits.whole, interrupt);
+    // Set once, here.
+    let _ = last.set(progress.clone());
+    let begun = Instant::now();
+    let mut results = Results { environment: machine::environment(), ..Results::default() };
+    let measured = measure(args, &limits, &plan, &mut results, &progress);
+    progress.clear();
+    results.interrupted = progress.stopped();
+    results.seconds = begun.elapsed().as_secs_f64();
+    let told = tell(args, &results);
+    measured?;
+    told?;
+    Ok(if results.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// Prints and writes whatever was measured, all of it or not.
+fn tell(args: &Args, results: &Results) -> Result<(), String> {
+    if !results.scenarios.is_empty() {
+        print(&report::go_format(results));
+    }
+    print(&report::terminal(results));
+    report::write(results, &args.report)?;
+    print(&format!("The page: {}", args.report.join("index.html").display()));
     if let Some(path) = &args.json {
-        let text = format!("{:#}\n", report::json(&rounds, args));
-        std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let text = serde_json::to_string_pretty(results).map_err(|error| error.to_string())?;
+        std::fs::write(path, text + "\n").map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(())
 }
 
-/// A bar on a terminal, nothing in a pipe. It goes to standard error, so that results can be piped all the same.
-fn progress_bar(args: &Args) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// As shells count: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+/// Ctrl-C again: whatever is going on, this is the end of it.
+#[expect(clippy::exit, reason = "the user asked twice")]
+fn at_once(progress: Option<&Progress>) {
+    if let Some(progress) = progress {
+        progress.clear();
     }
-    let style =
-        ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(u64::from(args.rounds) * Scenario::ALL.len() as u64).with_style(style)
+    std::process::exit(INTERRUPTED.into());
+}
+
+fn plan(args: &Args, limits: &Limits) -> Result<Plan, String> {
+    if args.chosen() {
+        Plan::combined(&args.matrix, limits.scenarios, args.wishes)
+    } else {
+        Ok(Plan::usual(args.quick, limits.scenarios, args.wishes))
+    }
+}
+
+/// One stage after the other, until it is told to stop.
+fn measure(args: &Args, limits: &Limits, plan: &Plan, results: &mut Results, watch: &dyn Watch) -> Result<(), String> {
+    if args.runs(Stage::Scenarios) {
+        results.left_out.clone_from(&plan.left_out);
+        results.scenarios = scenarios::run(plan, watch)?;
+        if !args.chosen() && !watch.stopped() {
+            results.closing = closing::run(limits.closing, watch)?;
+        }
+    }
+    if args.runs(Stage::SideBySide) && !watch.stopped() {
+        let options = side_by_side::Options { time: limits.side_by_side, ..side_by_side::Options::default() };
+        results.comparisons = side_by_side::run(&options, watch)?;
+    }
+    if args.runs(Stage::Growth) && !watch.stopped() {
+        results.growths = growth::run(&growth::Options::within(limits.growth), watch)?;
+    }
+    Ok(())
+}
+
+/// What would be run.
+fn listed(args: &Args, plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    if args.runs(Stage::Scenarios) {
+        for group in &plan.groups {
+            for case in &group.cases {
+                let milliseconds = group.time.as_millis();
+                lines.push(format!("{}  {} round(s) of {milliseconds} ms", case.name(), group.rounds));
+            }
+        }
+        lines.extend(plan.left_out.iter().map(|left| format!("{}  left out: {}", left.name, left.why)));
+    }
+    lines.join("\n")
 }
 
 #[expect(clippy::print_stdout, reason = "printing is what this program is for")]

@@ -15,6 +15,12 @@ pub struct Results {
     pub seconds: f64,
     /// The comparison: pool, server closes, no pool.
     pub scenarios: Vec<Scenario>,
+    /// Combinations of the plan that make no sense, and why.
+    #[serde(default)]
+    pub left_out: Vec<Absent>,
+    /// What is used again when the server closes.
+    #[serde(default)]
+    pub closing: Option<Closing>,
     /// Side by side with peers.
     pub comparisons: Vec<Comparison>,
     /// How cost grows.
@@ -121,7 +127,7 @@ pub struct Round {
     pub connections: u64,
     /// TLS handshakes that resumed a session, of all those.
     pub resumed: u64,
-    /// Time of the round by requests and workers: what one request takes, in nanoseconds.
+    /// Time of the round by its requests, in nanoseconds, as Go counts: with 16 requests at a time it is a sixteenth of what one takes.
     pub ns_per_op: f64,
     /// The median, in nanoseconds.
     pub p50_ns: f64,
@@ -174,6 +180,42 @@ pub struct Cost {
     pub measured: Option<f64>,
     /// The model in words.
     pub explained: String,
+}
+
+/// What a connection leaves to the next when the server closes it, beside a pool, no pool, and a client made anew for each request; and
+/// what the figures of the known write-up (21.7, 52.0 and 102.0) would take.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The ways, in the order of all figures below: `pool`, `server closes`, `no pool`, `new client`.
+    pub ways: Vec<String>,
+    /// What was counted for each.
+    pub counts: Vec<ClosingCount>,
+    /// What time is made of: ways by time, against the write-up's.
+    pub times: Vec<ClosingTime>,
+    /// What follows, in sentences made of these figures.
+    pub findings: Vec<String>,
+}
+
+/// One thing that was counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClosingCount {
+    /// What, of one request: `connections opened`, `sessions resumed`, `names looked up`.
+    pub what: String,
+    /// One figure for each way.
+    pub figures: Vec<f64>,
+}
+
+/// How long a request takes in each way, under one condition.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClosingTime {
+    /// The condition: `plain, loopback`, `TLS, 20 ms`; the write-up's own line is not measured and says so.
+    pub name: String,
+    /// Whether it was measured in this run.
+    pub measured: bool,
+    /// The median for each way, in milliseconds.
+    pub milliseconds: Vec<f64>,
+    /// Each by the first.
+    pub ratios: Vec<f64>,
 }
 
 /// Several contestants in one run, in turns.
@@ -265,12 +307,21 @@ pub struct Budget {
 /// One cost, its budget and its peers'.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BudgetRow {
+    /// A short name for programs: `transport-instructions`.
+    #[serde(default)]
+    pub id: String,
     /// What is measured.
     pub what: String,
     /// What in.
     pub unit: String,
-    /// The most it may be.
+    /// The most it may be: what it was when that was last set. It is there to be lowered.
     pub budget: f64,
+    /// What it is meant to come down to, where the design says so.
+    #[serde(default)]
+    pub target: Option<f64>,
+    /// Where the budget and the target come from.
+    #[serde(default)]
+    pub source: String,
     /// What it is.
     pub ours: f64,
     /// What peers need for the same, in the same run.
@@ -282,6 +333,12 @@ impl BudgetRow {
     #[must_use]
     pub fn is_over(&self, tolerance_percent: f64) -> bool {
         self.ours > self.budget * (1.0 + tolerance_percent / 100.0)
+    }
+
+    /// How far the cost is above its target, as a part of it; `None` if it is not, or has none.
+    #[must_use]
+    pub fn gap(&self) -> Option<f64> {
+        self.target.map(|target| self.ours / target - 1.0).filter(|gap| *gap > 0.0)
     }
 }
 

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
-use roundtrip_client::{Client, ClientConfig, Jar, MemoryJar};
-use roundtrip_transport::{RoundTripper, Transport};
-use roundtrip_types::{Body, MessageExt};
 use tokio::runtime::{Builder, Runtime};
 
-/// A server that costs as little as a server can, for the clients to be measured with.
+use crate::servers::GREETING;
+
+/// What a request costs a client.
+pub mod cost;
 pub mod floor_server;
+pub mod go;
+mod hyper;
+mod ours;
+#[cfg(feature = "peers")]
+mod peers;
 
 /// Something that sends requests.
 #[derive(Debug)]
@@ -26,29 +29,53 @@ pub struct Contestant {
 enum Kind {
     /// Sends so many requests in so many tasks.
     Async(fn(String, u64, u64) -> Running),
-    /// Sends so many requests.
+    /// Sends so many requests in so many threads.
     #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "only peers block"))]
-    Blocking(fn(&str, u64) -> Result<(), String>),
+    Blocking(fn(&str, u64, u64) -> Result<(), String>),
 }
 
 /// All requests of a measurement: one box for all of them, so that each is counted as it is.
 type Running = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
-/// The length of the body that everybody has to get.
-const BODY: usize = 19;
-
 /// All that this program was built with.
 #[must_use]
 pub fn all() -> Vec<Contestant> {
-    let ours = [
-        Contestant { name: "socket", kind: Kind::Async(|addr, n, tasks| Box::pin(socket(addr, n, tasks))) },
-        Contestant { name: "hyper", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper(addr, n, tasks))) },
-        Contestant { name: "transport", kind: Kind::Async(|addr, n, tasks| Box::pin(transport(addr, n, tasks))) },
-        Contestant { name: "client", kind: Kind::Async(|addr, n, tasks| Box::pin(client(addr, n, tasks))) },
-        Contestant { name: "client-session", kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))) },
-        Contestant { name: "client-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
+    let mut all = vec![
+        Contestant { name: "socket", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper::socket(addr, n, tasks))) },
+        Contestant { name: "hyper", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper::hyper(addr, n, tasks))) },
+        Contestant { name: "transport", kind: Kind::Async(|addr, n, tasks| Box::pin(ours::transport(addr, n, tasks))) },
+        Contestant { name: "client", kind: Kind::Async(|addr, n, tasks| Box::pin(ours::client(addr, n, tasks))) },
+        Contestant {
+            name: "client-session",
+            kind: Kind::Async(|addr, n, tasks| Box::pin(ours::session(addr, n, tasks))),
+        },
+        Contestant { name: "client-json", kind: Kind::Async(|addr, n, tasks| Box::pin(ours::json(addr, n, tasks))) },
     ];
-    ours.into_iter().chain(peers::all()).collect()
+    all.extend(built_peers());
+    all
+}
+
+#[cfg(feature = "peers")]
+fn built_peers() -> Vec<Contestant> {
+    vec![
+        Contestant {
+            name: "hyper-util",
+            kind: Kind::Async(|addr, n, tasks| Box::pin(peers::hyper_util(addr, n, tasks))),
+        },
+        Contestant { name: "reqwest", kind: Kind::Async(|addr, n, tasks| Box::pin(peers::reqwest(addr, n, tasks))) },
+        Contestant {
+            name: "reqwest-session",
+            kind: Kind::Async(|addr, n, tasks| Box::pin(peers::session(addr, n, tasks))),
+        },
+        Contestant { name: "reqwest-json", kind: Kind::Async(|addr, n, tasks| Box::pin(peers::json(addr, n, tasks))) },
+        Contestant { name: "ureq", kind: Kind::Blocking(peers::ureq) },
+    ]
+}
+
+/// They are built with the feature `peers`.
+#[cfg(not(feature = "peers"))]
+fn built_peers() -> Vec<Contestant> {
+    Vec::new()
 }
 
 /// The one of that name.
@@ -69,32 +96,33 @@ impl Contestant {
     /// A request failed, or was not answered with the greeting.
     pub fn run(&self, addr: &str, requests: u64) -> Result<(), String> {
         match self.kind {
-            Kind::Blocking(run) => run(addr, requests),
+            Kind::Blocking(run) => run(addr, requests, 1),
             Kind::Async(run) => {
-                let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+                let runtime = Builder::new_current_thread().enable_all().build().map_err(said)?;
                 runtime.block_on(run(addr.to_owned(), requests, 1))
             }
         }
     }
 
-    /// One request after the other, from the main task of a runtime of two workers.
+    /// One request after the other, from the main task of a runtime with a worker for each processor that it may use.
     /// Returns `false` if it blocks and so has no such way.
     ///
     /// # Errors
     /// A request failed, or was not answered with the greeting.
     pub fn run_from_main(&self, addr: &str, requests: u64) -> Result<bool, String> {
         let Kind::Async(run) = self.kind else { return Ok(false) };
-        two_workers()?.block_on(run(addr.to_owned(), requests, 1)).map(|()| true)
+        workers()?.block_on(run(addr.to_owned(), requests, 1)).map(|()| true)
     }
 
-    /// Many requests at once, by tasks of a runtime of two workers.
-    /// Returns `false` if it blocks and so has no such way.
+    /// Many requests at once, by tasks of a runtime with a worker for each processor that it may use, or by threads if it blocks.
     ///
     /// # Errors
     /// A request failed, or was not answered with the greeting.
-    pub fn run_many(&self, addr: &str, requests: u64, tasks: u64) -> Result<bool, String> {
-        let Kind::Async(run) = self.kind else { return Ok(false) };
-        two_workers()?.block_on(run(addr.to_owned(), requests, tasks)).map(|()| true)
+    pub fn run_many(&self, addr: &str, requests: u64, tasks: u64) -> Result<(), String> {
+        match self.kind {
+            Kind::Blocking(run) => run(addr, requests, tasks),
+            Kind::Async(run) => workers()?.block_on(run(addr.to_owned(), requests, tasks)),
+        }
     }
 }
 
@@ -108,17 +136,23 @@ where
     }
     let running: Vec<_> = (0..tasks).map(|_| tokio::spawn(send(requests / tasks))).collect();
     for task in running {
-        task.await.map_err(|error| error.to_string())??;
+        task.await.map_err(said)??;
     }
     Ok(())
 }
 
-fn two_workers() -> Result<Runtime, String> {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(|error| error.to_string())
+/// As `#[tokio::main]` makes it.
+fn workers() -> Result<Runtime, String> {
+    Builder::new_multi_thread().enable_all().build().map_err(said)
 }
 
-fn check(length: usize) -> Result<(), String> {
-    if length == BODY { Ok(()) } else { Err(format!("the body has {length} bytes instead of {BODY}")) }
+/// Everybody has to get the greeting.
+fn check(body: &[u8]) -> Result<(), String> {
+    if body == GREETING.as_bytes() {
+        return Ok(());
+    }
+    let start = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+    Err(format!("the body has {} bytes and begins {start:?} instead of being {GREETING:?}", body.len()))
 }
 
 /// What went wrong, in words.
@@ -126,230 +160,7 @@ fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-async fn connect(addr: &str) -> Result<tokio::net::TcpStream, String> {
-    let stream = tokio::net::TcpStream::connect(addr).await.map_err(said)?;
-    stream.set_nodelay(true).map_err(said)?;
-    Ok(stream)
-}
-
-/// A loop around a socket: what the runtime and the system cost. A connection for each task.
-async fn socket(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    drive(requests, tasks, |requests| {
-        let addr = addr.clone();
-        async move {
-            let mut stream = connect(&addr).await?;
-            let request = format!("GET / HTTP/1.1\r\nhost: {addr}\r\n\r\n");
-            let mut buf = [0; 4096];
-            for _ in 0..requests {
-                stream.write_all(request.as_bytes()).await.map_err(said)?;
-                let count = stream.read(&mut buf).await.map_err(said)?;
-                let end = buf[..count].windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(count);
-                check(count - end - 4)?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// hyper's connection, driven by a task as its documentation shows. A connection for each task.
-async fn hyper(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    use http_body_util::BodyExt as _;
-
-    drive(requests, tasks, |requests| {
-        let addr = addr.clone();
-        async move {
-            let io = hyper_util::rt::TokioIo::new(connect(&addr).await?);
-            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(said)?;
-            tokio::spawn(connection);
-            for _ in 0..requests {
-                let request = http::Request::get("/").header("host", &addr);
-                let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).map_err(said)?;
-                sender.ready().await.map_err(said)?;
-                let response = sender.send_request(request).await.map_err(said)?;
-                check(response.into_body().collect().await.map_err(said)?.to_bytes().len())?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
-async fn transport(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    let transport = Transport::new();
-    let uri: http::Uri = format!("http://{addr}/").parse().map_err(said)?;
-    drive(requests, tasks, |requests| {
-        let (transport, uri) = (transport.clone(), uri.clone());
-        async move {
-            for _ in 0..requests {
-                let request = http::Request::get(uri.clone()).body(Body::empty()).map_err(said)?;
-                let response = transport.round_trip(request).await.map_err(said)?;
-                check(response.bytes().await.map_err(said)?.len())?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// From the text of a URL to the text of the body.
-async fn client(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    let client = Client::new();
-    drive(requests, tasks, |requests| {
-        let (client, url) = (client.clone(), format!("http://{addr}/"));
-        async move {
-            for _ in 0..requests {
-                let response = client.get(&url).await.map_err(said)?;
-                check(response.text().await.map_err(said)?.len())?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// The same with cookies and a limit on time.
-async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    let jar: Option<Arc<dyn Jar>> = Some(Arc::new(MemoryJar::new()));
-    let config = ClientConfig { jar, timeout: Some(Duration::from_secs(30)), ..ClientConfig::default() };
-    let client = Client::with_config(Transport::new(), config);
-    drive(requests, tasks, |requests| {
-        let (client, url) = (client.clone(), format!("http://{addr}/"));
-        async move {
-            for _ in 0..requests {
-                let response = client.get(&url).await.map_err(said)?;
-                check(response.text().await.map_err(said)?.len())?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
-/// A POST of a small JSON document.
-async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-    let client = Client::new();
-    drive(requests, tasks, |requests| {
-        let (client, url) = (client.clone(), format!("http://{addr}/"));
-        async move {
-            for _ in 0..requests {
-                let response = client.post(&url).json(&document()).await.map_err(said)?;
-                check(response.text().await.map_err(said)?.len())?;
-            }
-            Ok(())
-        }
-    })
-    .await
-}
-
 /// What is posted.
 fn document() -> BTreeMap<&'static str, u32> {
     BTreeMap::from([("x", 1), ("y", 2)])
-}
-
-#[cfg(not(feature = "peers"))]
-mod peers {
-    /// They are built with the feature `peers`.
-    pub(super) fn all() -> Vec<super::Contestant> {
-        Vec::new()
-    }
-}
-
-#[cfg(feature = "peers")]
-mod peers {
-    use super::{Contestant, Duration, Kind, check, document, drive, said};
-
-    pub(super) fn all() -> Vec<Contestant> {
-        vec![
-            Contestant { name: "hyper-util", kind: Kind::Async(|addr, n, tasks| Box::pin(hyper_util(addr, n, tasks))) },
-            Contestant { name: "reqwest", kind: Kind::Async(|addr, n, tasks| Box::pin(reqwest(addr, n, tasks))) },
-            Contestant {
-                name: "reqwest-session",
-                kind: Kind::Async(|addr, n, tasks| Box::pin(session(addr, n, tasks))),
-            },
-            Contestant { name: "reqwest-json", kind: Kind::Async(|addr, n, tasks| Box::pin(json(addr, n, tasks))) },
-            Contestant { name: "ureq", kind: Kind::Blocking(ureq) },
-        ]
-    }
-
-    async fn hyper_util(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-        use http_body_util::BodyExt as _;
-        use hyper_util::client::legacy::Client;
-        use hyper_util::client::legacy::connect::HttpConnector;
-        use hyper_util::rt::TokioExecutor;
-
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let client: Client<_, http_body_util::Empty<bytes::Bytes>> =
-            Client::builder(TokioExecutor::new()).build(connector);
-        let uri: http::Uri = format!("http://{addr}/").parse().map_err(said)?;
-        drive(requests, tasks, |requests| {
-            let (client, uri) = (client.clone(), uri.clone());
-            async move {
-                for _ in 0..requests {
-                    let response = client.get(uri.clone()).await.map_err(said)?;
-                    check(response.into_body().collect().await.map_err(said)?.to_bytes().len())?;
-                }
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    async fn reqwest(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-        let client = reqwest::Client::new();
-        drive(requests, tasks, |requests| {
-            let (client, url) = (client.clone(), format!("http://{addr}/"));
-            async move {
-                for _ in 0..requests {
-                    let response = client.get(&url).send().await.map_err(said)?;
-                    check(response.text().await.map_err(said)?.len())?;
-                }
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    async fn session(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-        let client = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(30)).build();
-        let client = client.map_err(said)?;
-        drive(requests, tasks, |requests| {
-            let (client, url) = (client.clone(), format!("http://{addr}/"));
-            async move {
-                for _ in 0..requests {
-                    let response = client.get(&url).send().await.map_err(said)?;
-                    check(response.text().await.map_err(said)?.len())?;
-                }
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    async fn json(addr: String, requests: u64, tasks: u64) -> Result<(), String> {
-        let client = reqwest::Client::new();
-        drive(requests, tasks, |requests| {
-            let (client, url) = (client.clone(), format!("http://{addr}/"));
-            async move {
-                for _ in 0..requests {
-                    let response = client.post(&url).json(&document()).send().await.map_err(said)?;
-                    check(response.text().await.map_err(said)?.len())?;
-                }
-                Ok(())
-            }
-        })
-        .await
-    }
-
-    fn ureq(addr: &str, requests: u64) -> Result<(), String> {
-        let (agent, url) = (ureq::Agent::new_with_defaults(), format!("http://{addr}/"));
-        for _ in 0..requests {
-            let mut response = agent.get(&url).call().map_err(said)?;
-            check(response.body_mut().read_to_string().map_err(said)?.len())?;
-        }
-        Ok(())
-    }
 }

@@ -124,7 +124,8 @@ pub struct ServerConfig {
     pub max_requests_per_connection: Option<u64>,
 
     /// Whether a connection may carry more than one request. Default true. When false every response says
-    /// `Connection: close` and the connection is closed after it. Go: `Server.SetKeepAlivesEnabled`, as which
+    /// `Connection: close` and the connection is closed after it; on HTTP/2 the connection is told to go away (GOAWAY) with its first
+    /// request, and ends when those that came meanwhile are answered. Go: `Server.SetKeepAlivesEnabled`, as which
     /// [`Server::set_keep_alives`](crate::Server::set_keep_alives) changes it while the server runs.
     pub keep_alives: bool,
 

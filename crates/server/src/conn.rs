@@ -150,9 +150,9 @@ async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
     let end = watch
         .run(poll_fn(|cx| {
             let leaving = match link.stage() {
-                Stage::Running => false,
                 // GOAWAY is this protocol's `Connection: close`, and not for a client that has come just now.
-                Stage::LameDuck => link.requests() > 0,
+                Stage::Running if link.tracker.keeps_alive() => false,
+                Stage::Running | Stage::LameDuck => link.requests() > 0,
                 Stage::Draining | Stage::Cut => true,
             };
             if !told && (leaving || link.has(link::GOING_AWAY)) {

@@ -59,6 +59,8 @@ pub struct TlsInfo {
     pub version: Option<&'static str>,
     /// The client's certificates in DER, its own first; empty without client authentication.
     pub peer_certificates: Vec<Vec<u8>>,
+    /// Whether the handshake continued an earlier session. Go: `ConnectionState.DidResume`.
+    pub resumed: bool,
 }
 
 /// Who is at the other end of a connection, and how it came in: Go's `Request.RemoteAddr`, `LocalAddrContextKey` and

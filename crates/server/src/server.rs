@@ -254,7 +254,7 @@ impl<H: Handler> Server<H> {
 
     /// Whether connections may carry more than one request, from now on: Go's `SetKeepAlivesEnabled`. When switched off, idle
     /// connections close once they have been idle for [`shutdown_drain`](ServerConfig::shutdown_drain), and each response says
-    /// `Connection: close`.
+    /// `Connection: close`; HTTP/2 connections that have carried a request are told to go away.
     pub fn set_keep_alives(&self, enabled: bool) {
         self.tracker.keep_alives.store(enabled, Ordering::Relaxed);
         self.tracker.wake_all();

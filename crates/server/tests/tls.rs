@@ -171,6 +171,26 @@ async fn a_handler_learns_what_the_handshake_has_settled() {
 }
 
 #[tokio::test]
+async fn a_handler_learns_whether_a_session_was_resumed() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let host = Server::new(|_req| async {
+        ResponseController::current().unwrap().info().tls.as_ref().unwrap().resumed.to_string()
+    });
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, tls));
+    // Its sessions are remembered by the configuration, which both connections share.
+    let client = client(&[server.cert.der()], &["http/1.1"], None);
+    for resumed in ["false", "true"] {
+        let answer = ask(&mut connect(addr, "h.test", &client).await.unwrap(), "/").await.unwrap();
+        assert!(answer.ends_with(&format!("\r\n\r\n{resumed}")), "{answer}");
+    }
+    host.shutdown(Duration::from_secs(5)).await;
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_reload_changes_new_connections_and_leaves_open_ones() {
     let (old, new) = (made("h.test"), made("h.test"));
     let tls = Tls::from_pem(old.cert.pem(), old.signing_key.serialize_pem()).unwrap();

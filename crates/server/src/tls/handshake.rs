@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -71,6 +72,7 @@ impl Tls {
                 .iter()
                 .map(|certificate| certificate.to_vec())
                 .collect(),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         };
         Ok(Shaken::Tls(Stream::Other(Box::new(stream)), tls))
     }

@@ -175,6 +175,22 @@ async fn a_client_that_answers_no_ping_is_cut() {
 }
 
 #[tokio::test]
+async fn without_keep_alives_a_connection_goes_away_with_its_first_request() {
+    let host = Host::with(ServerConfig { keep_alives: false, ..ServerConfig::default() }).await;
+    let mut conn = host.connect().await;
+    conn.alive().await;
+    conn.send(&Frame::new(HEADERS, END_STREAM | END_HEADERS, 1, request("GET", "/hello"))).await;
+    let (mut goaway, mut answered) = (false, false);
+    while let Some(frame) = conn.next().await {
+        goaway |= frame.kind == GOAWAY && frame.payload[4..8] == [0; 4];
+        answered |= frame.stream == 1 && frame.flags & END_STREAM != 0;
+    }
+    assert!(goaway && answered, "told to go away: {goaway}, answered: {answered}");
+    assert_eq!((host.server.stats().accepted, host.server.stats().requests), (1, 1));
+    host.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_lets_a_stream_finish_and_takes_no_other() {
     let host = Host::start().await;
     let mut conn = host.connect().await;

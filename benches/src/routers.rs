@@ -1,12 +1,14 @@
-//! The routers, each behind the same two questions, and the sets of routes and paths that they are asked.
+//! The routers, each behind the same two questions, and the sets of routes and paths that they are asked. matchit is always there; with the
+//! feature `peers` so are path-tree, wayfind and actix-router.
 
 use std::hint::black_box;
 
-use roundtrip_bench::routes::{self, Dialect};
 use roundtrip_mux::{Frozen, Match, Router};
 
+use crate::routes::{self, Dialect};
+
 /// A router that is filled.
-pub(crate) trait Contestant {
+pub trait Contestant {
     /// Looks a path up and drops what was found unread.
     fn find(&self, path: &str);
 
@@ -24,25 +26,32 @@ pub(crate) trait Contestant {
 }
 
 /// What is done with a match.
-#[derive(Clone, Copy)]
-pub(crate) enum Reading {
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// It is dropped.
     Nothing,
+    /// The value of every wildcard is read as text.
     Values,
 }
 
 /// One comparison: routes, paths, and what is done with what is found.
-pub(crate) struct Set {
-    pub(crate) name: &'static str,
-    pub(crate) routes: Vec<String>,
-    pub(crate) paths: Vec<String>,
-    pub(crate) reading: Reading,
+#[derive(Debug)]
+pub struct Set {
+    /// A letter and a few words.
+    pub name: &'static str,
+    /// What is registered, in the spelling of the route lists.
+    pub routes: Vec<String>,
+    /// What is looked up.
+    pub paths: Vec<String>,
+    /// What is done with what is found.
+    pub reading: Reading,
     /// The method of our routes, and the one asked for; other routers know none.
     methods: (&'static str, &'static str),
     field: Field,
 }
 
 /// Which routers take part.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     All,
     /// Without the one that tries one route after another, where that would take minutes.
@@ -52,7 +61,9 @@ enum Field {
 }
 
 impl Set {
-    pub(crate) fn all() -> Vec<Set> {
+    /// All comparisons.
+    #[must_use]
+    pub fn all() -> Vec<Set> {
         let github = routes::github();
         let hits = routes::filled(&github);
         // One of the routes ends in a slash, which leaves nothing to add.
@@ -89,29 +100,39 @@ impl Set {
     }
 
     /// The routers that take part, by name, and filled when they are called for.
-    pub(crate) fn contestants(&self) -> Vec<(&'static str, Box<dyn Contestant>)> {
+    #[must_use]
+    pub fn contestants(&self) -> Vec<(&'static str, Box<dyn Contestant>)> {
         let mut all = vec![("roundtrip", self.ours())];
         if self.field != Field::Ours {
             all.push(("roundtrip, unfrozen", self.ours_unfrozen()));
             all.push(("matchit", self.matchit()));
-            all.push(("path-tree", self.path_tree()));
-            all.push(("wayfind", self.wayfind()));
+            #[cfg(feature = "peers")]
+            all.extend([("path-tree", self.path_tree()), ("wayfind", self.wayfind())]);
         }
+        #[cfg(feature = "peers")]
         if self.field == Field::All {
             all.push(("actix-router", self.actix()));
         }
         all
     }
 
-    pub(crate) fn router(&self) -> Router<usize> {
+    /// Ours, filled at once.
+    ///
+    /// # Panics
+    /// The routes conflict.
+    #[must_use]
+    pub fn router(&self) -> Router<usize> {
         let router = Router::new();
         router.insert_all(self.patterns()).expect("the routes do not conflict");
         router
     }
 
     /// The same, registered as most programs do it.
-    #[allow(dead_code, reason = "only one of the benchmarks times registration")]
-    pub(crate) fn router_one_by_one(&self) -> Router<usize> {
+    ///
+    /// # Panics
+    /// The routes conflict.
+    #[must_use]
+    pub fn router_one_by_one(&self) -> Router<usize> {
         let router = Router::new();
         for (pattern, at) in self.patterns() {
             router.insert(&pattern, at).expect("the routes do not conflict");
@@ -140,6 +161,7 @@ impl Set {
         Box::new(router)
     }
 
+    #[cfg(feature = "peers")]
     fn path_tree(&self) -> Box<dyn Contestant> {
         let mut router = path_tree::PathTree::new();
         for (at, route) in self.routes.iter().enumerate() {
@@ -148,6 +170,7 @@ impl Set {
         Box::new(router)
     }
 
+    #[cfg(feature = "peers")]
     fn wayfind(&self) -> Box<dyn Contestant> {
         let mut router = wayfind::RouterBuilder::new();
         for (at, route) in self.routes.iter().enumerate() {
@@ -156,6 +179,7 @@ impl Set {
         Box::new(router.build())
     }
 
+    #[cfg(feature = "peers")]
     fn actix(&self) -> Box<dyn Contestant> {
         let mut router = actix_router::Router::build();
         for (at, route) in self.routes.iter().enumerate() {
@@ -216,6 +240,7 @@ impl Contestant for matchit::Router<usize> {
     }
 }
 
+#[cfg(feature = "peers")]
 impl Contestant for path_tree::PathTree<usize> {
     fn find(&self, path: &str) {
         black_box(path_tree::PathTree::find(self, path));
@@ -227,6 +252,7 @@ impl Contestant for path_tree::PathTree<usize> {
     }
 }
 
+#[cfg(feature = "peers")]
 impl Contestant for wayfind::Router<usize> {
     fn find(&self, path: &str) {
         black_box(self.search(path));
@@ -238,8 +264,10 @@ impl Contestant for wayfind::Router<usize> {
     }
 }
 
+#[cfg(feature = "peers")]
 struct Actix(actix_router::Router<usize>);
 
+#[cfg(feature = "peers")]
 impl Contestant for Actix {
     fn find(&self, path: &str) {
         let mut resource = actix_router::Path::new(path);

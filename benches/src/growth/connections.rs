@@ -1,0 +1,118 @@
+//! Requests in a second of processor time, with few connections and with many.
+
+use std::time::{Duration, Instant};
+
+use super::Options;
+use super::load::{Sender, Served, Serving, drive, runtime};
+use crate::cpu;
+use crate::model::{Growth, Series};
+use crate::watch::Watch;
+
+const CONNECTIONS: [usize; 4] = [1, 16, 256, 1000];
+
+/// Files that the process needs besides the connections' two ends.
+const OTHER_FILES: u64 = 100;
+
+/// How long a point is measured at least.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug)]
+enum Measured {
+    Client(Who),
+    Server(Who),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Ours,
+    Hyper,
+}
+
+pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
+    let all = [
+        Measured::Client(Who::Ours),
+        Measured::Client(Who::Hyper),
+        Measured::Server(Who::Ours),
+        Measured::Server(Who::Hyper),
+    ];
+    let wanted: Vec<usize> = CONNECTIONS.into_iter().filter(|connections| *connections <= options.most).collect();
+    let (possible, left_out) = within_files(&wanted);
+    let mut points = vec![Vec::new(); all.len()];
+    let mut left = possible.len() * all.len();
+    for connections in possible {
+        // Next to each other, so that all meet the same neighbours.
+        for (measured, points) in all.into_iter().zip(&mut points) {
+            if watch.stopped() {
+                break;
+            }
+            let time = until.saturating_duration_since(Instant::now()) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
+            points.push((super::float(connections as u64), requests_by_cpu(measured, connections, time)?));
+            left -= 1;
+        }
+    }
+    let mut points = points.into_iter();
+    let mut growth = |id: &str, title: &str, side: &str| Growth {
+        id: id.into(),
+        title: title.into(),
+        explained: format!(
+            "A GET of 19 bytes over loopback, so many at a time, each on a connection of its own: requests by the processor time of the \
+             {side}'s thread. A flat line is good: each request costs the same, however many there are.{left_out}"
+        ),
+        x: "connections".into(),
+        y: "requests/CPU s".into(),
+        log_x: true,
+        series: [("roundtrip", true), ("hyper", false)]
+            .into_iter()
+            .map(|(name, ours)| Series { name: name.into(), ours, points: points.next().unwrap_or_default() })
+            .collect(),
+    };
+    Ok(vec![
+        growth("client-connections", "Client: many connections", "client"),
+        growth("server-connections", "Server: many connections", "server"),
+    ])
+}
+
+/// Those that the limit of open files allows, and what there is to say about the rest: each connection has both ends in this process.
+pub(super) fn within_files(wanted: &[usize]) -> (Vec<usize>, String) {
+    let limit = cpu::open_files();
+    let fits = |connections: &usize| limit.is_none_or(|limit| 2 * *connections as u64 + OTHER_FILES <= limit);
+    let (possible, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|connections| fits(connections));
+    let said = if rest.is_empty() {
+        String::new()
+    } else {
+        let rest: Vec<_> = rest.iter().map(ToString::to_string).collect();
+        let limit = limit.unwrap_or_default();
+        format!(" Left out: {} connections, for the process may have {limit} files open.", rest.join(", "))
+    };
+    (possible, said)
+}
+
+fn requests_by_cpu(measured: Measured, connections: usize, time: Duration) -> Result<f64, String> {
+    let runtime = runtime()?;
+    let serving = Serving::start(match measured {
+        Measured::Client(_) => Served::Floor,
+        Measured::Server(Who::Ours) => Served::Ours,
+        Measured::Server(Who::Hyper) => Served::Hyper,
+    })?;
+    let started = Instant::now();
+    let done = runtime.block_on(async {
+        let sender = match measured {
+            Measured::Client(Who::Ours) => Sender::ours(serving.addr, connections).await?,
+            Measured::Client(Who::Hyper) => Sender::Hyper(serving.addr),
+            Measured::Server(_) => Sender::Socket(serving.addr),
+        };
+        // Connecting takes its part of the time, and reading the last answers too.
+        let left = time.saturating_sub(started.elapsed()).max(LEAST);
+        drive(&serving, &sender, connections, left * 9 / 10).await
+    })?;
+    let accepted = serving.accepted();
+    if accepted != connections as u64 {
+        return Err(format!("{measured:?}: {accepted} connections were accepted instead of {connections}"));
+    }
+    let used = match measured {
+        Measured::Client(_) => done.client,
+        Measured::Server(_) => done.server,
+    };
+    Ok(super::float(done.requests) / used.as_secs_f64())
+}

@@ -1,0 +1,173 @@
+//! What a server costs, measured from outside: it runs as a process of its own, and this one is its client.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::GREETING;
+use crate::callgrind;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:12302\r\nUser-Agent: roundtrip\r\nAccept: */*\r\n\r\n";
+
+/// The instructions of one request. `program`, told `--serve` and a way, is that server ([`serve`](super::serve)), as below.
+///
+/// # Errors
+/// There is no valgrind, or a request is not answered.
+pub fn instructions(program: &Path, way: &str, requests: u64) -> Result<f64, String> {
+    callgrind::per_round(requests, |count| {
+        let mut command = callgrind::command(program);
+        command.args(["--serve", way]);
+        let said = drive(command, count)?;
+        callgrind::collected(&said).ok_or_else(|| format!("valgrind did not count: {said}"))
+    })
+}
+
+/// Allocations and their bytes of one request, as the server itself counts them.
+///
+/// # Errors
+/// A request is not answered, or the server does not tell.
+pub fn allocations(program: &Path, way: &str, requests: u64) -> Result<(f64, f64), String> {
+    let all = |requests| {
+        let mut command = Command::new(program);
+        command.args(["--serve", way]);
+        let said = drive(command, requests)?;
+        told(&said).ok_or_else(|| format!("the server did not tell its allocations: {said}"))
+    };
+    let ((few, few_bytes), (many, many_bytes)) = (all(requests)?, all(2 * requests)?);
+    Ok((by(many.saturating_sub(few), requests), by(many_bytes.saturating_sub(few_bytes), requests)))
+}
+
+/// What a server has told about its allocations: how many, and their bytes.
+fn told(said: &str) -> Option<(u64, u64)> {
+    let (count, bytes) = said.lines().find_map(|line| line.strip_prefix("allocated ")?.split_once(' '))?;
+    Some((count.parse().ok()?, bytes.trim().parse().ok()?))
+}
+
+/// What each of so many idle connections adds to the server's own memory, in bytes.
+///
+/// # Errors
+/// A request is not answered, or the system does not tell the memory of a process.
+pub fn idle_bytes(program: &Path, way: &str, connections: u64) -> Result<f64, String> {
+    let mut child = Command::new(program)
+        .args(["--serve", way])
+        // Some end with it.
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start the server: {error}"))?;
+    let measured = measure(&mut child, connections);
+    // Perhaps it has ended by itself, which is as good.
+    let _ = child.kill();
+    child.wait().map_err(|error| error.to_string())?;
+    measured
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn by(sum: u64, parts: u64) -> f64 {
+    sum as f64 / parts as f64
+}
+
+fn measure(child: &mut Child, connections: u64) -> Result<f64, String> {
+    let addr = address(child)?;
+    let mut open = Vec::new();
+    let mut before = 0;
+    for n in 0..connections + WARM {
+        if n % TOGETHER == 0 {
+            // Servers that give memory back do so after a while, and what the allocator has it gives to the next.
+            std::thread::sleep(REST);
+        }
+        if n == WARM {
+            before = anonymous(child.id())?;
+        }
+        let mut stream = TcpStream::connect(&addr).map_err(|error| format!("connection {n}: {error}"))?;
+        ask(&mut stream, &mut Vec::new())?;
+        open.push(stream);
+    }
+    std::thread::sleep(REST);
+    // The kernel may take pages back meanwhile.
+    Ok(by(anonymous(child.id())?.saturating_sub(before), connections))
+}
+
+/// Connections before the first look, so that what the server makes once does not count.
+const WARM: u64 = 200;
+
+/// Connections that are opened without a rest.
+const TOGETHER: u64 = 100;
+
+/// Longer than a connection of ours has to be idle before it gives memory back: 250 ms.
+const REST: Duration = Duration::from_millis(300);
+
+/// How much of a process's memory in use is its own, by the kernel's word.
+fn anonymous(process: u32) -> Result<u64, String> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).map_err(|error| error.to_string())?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
+    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().map_err(|_| format!("RssAnon {line:?}"))?;
+    Ok(kilobytes * 1024)
+}
+
+/// Starts a server, sends it requests one after the other on one connection, and returns what it said on standard error.
+fn drive(mut command: Command, requests: u64) -> Result<String, String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    let driven = talk(&mut child, requests);
+    if driven.is_err() {
+        // Perhaps it ended by itself, which is as good.
+        let _ = child.kill();
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    driven.map_err(|error| format!("{error}; the server said: {said}"))?;
+    Ok(said)
+}
+
+fn talk(child: &mut Child, requests: u64) -> Result<(), String> {
+    let addr = address(child)?;
+    let mut stream = TcpStream::connect(&addr).map_err(|error| format!("connect {addr:?}: {error}"))?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let mut got = Vec::new();
+    for _ in 0..requests {
+        ask(&mut stream, &mut got)?;
+    }
+    Ok(())
+}
+
+/// Where the server says it listens.
+fn address(child: &mut Child) -> Result<String, String> {
+    let mut addr = String::new();
+    let stdout = child.stdout.take().ok_or("no standard output")?;
+    BufReader::new(stdout).read_line(&mut addr).map_err(|error| error.to_string())?;
+    Ok(addr.trim().to_owned())
+}
+
+/// One request and its answer.
+fn ask(stream: &mut TcpStream, got: &mut Vec<u8>) -> Result<(), String> {
+    stream.write_all(REQUEST).map_err(|error| format!("write: {error}"))?;
+    got.clear();
+    let mut piece = [0; 4096];
+    while !got.ends_with(GREETING.as_bytes()) {
+        match stream.read(&mut piece).map_err(|error| format!("read: {error}"))? {
+            0 => return Err(format!("closed after {:?}", String::from_utf8_lossy(got))),
+            n => got.extend_from_slice(&piece[..n]),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn a_server_tells_its_allocations() {
+        assert_eq!(told("==1== Collected : 5\nallocated 12 3456\n"), Some((12, 3456)));
+        assert_eq!(told("allocated 12\n"), None);
+        assert_eq!(told(""), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! Servers under load: requests for each second of CPU time.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::load::Load;
+use super::process::Process;
+use super::turns::{Player, rounds};
+use super::{Arena, not_built};
+use crate::model::{Absent, Comparison};
+use crate::servers::{self, Threads};
+use crate::watch::Watch;
+
+/// The one that ratios are against.
+pub(super) const BASE: &str = "hyper";
+
+/// Name, name on the command line, what serves, whether ours.
+const SERVERS: [(&str, &str, Threads, bool); 6] = [
+    ("roundtrip", "mux", Threads::Workers, true),
+    ("roundtrip per core", "mux", Threads::PerCore, true),
+    (BASE, "hyper", Threads::Workers, false),
+    ("hyper, one thread", "hyper", Threads::PerCore, false),
+    ("axum", "axum", Threads::Workers, false),
+    ("actix-web", "actix", Threads::PerCore, false),
+];
+
+/// A server's process.
+pub(super) struct Serving {
+    pub(super) process: Process,
+    pub(super) addr: SocketAddr,
+}
+
+impl Serving {
+    /// Takes a process that says its address first.
+    pub(super) fn new(mut process: Process) -> Result<Self, String> {
+        let (_, addr) = process.line()?;
+        let addr = addr.parse().map_err(|_| format!("not an address: {addr:?}"))?;
+        Ok(Serving { process, addr })
+    }
+}
+
+/// What takes part, started anew, and who does not.
+pub(super) fn start(arena: &Arena, delay: Duration) -> Result<(Vec<Player<Serving>>, Vec<Absent>), String> {
+    let (mut players, mut absent) = (Vec::new(), not_built(&["axum", "actix-web"]));
+    for (name, word, threads, ours) in SERVERS {
+        if !servers::ways().contains(&word) {
+            continue;
+        }
+        let millis = delay.as_millis().to_string();
+        let process = Process::contestant(arena, arena.contestants, &["server", word, threads.word(), &millis])?;
+        players.push(Player { name, ours, note: note(name), state: Serving::new(process)? });
+    }
+    match &arena.go {
+        Ok(go) => {
+            let delay = format!("{}ms", delay.as_millis());
+            let process = Process::other(arena, arena.contestants, &go.server, &[&delay])?;
+            let note = Some(go.version.clone());
+            players.push(Player { name: "Go", ours: false, note, state: Serving::new(process)? });
+        }
+        Err(why) => absent.push(Absent { name: "Go".into(), why: why.clone() }),
+    }
+    Ok((players, absent))
+}
+
+fn note(name: &str) -> Option<String> {
+    let note = match name {
+        "roundtrip" => "through the mux, every limit on, on the shared runtime",
+        "roundtrip per core" => "the same with a runtime for each processor",
+        "hyper" => "no limits, on the shared runtime",
+        "hyper, one thread" => "no limits, to compare with what runs per core",
+        _ => return None,
+    };
+    Some(note.to_owned())
+}
+
+/// Keep-alive, and a reconnect every 25 requests.
+pub(super) fn compare(arena: &Arena, within: Duration, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
+    let kinds = [
+        ("server-keep-alive", "Server, 32 connections that are kept", None),
+        ("server-reconnect", "Server, 32 connections, each closed after 25 requests", Some(25)),
+    ];
+    let mut comparisons = Vec::new();
+    for (id, title, reconnect_every) in kinds {
+        let (players, absent) = start(arena, Duration::ZERO)?;
+        let count = arena.rounds();
+        let turns = count * u32::try_from(players.len()).map_err(|error| error.to_string())?;
+        // With less a server may not even have had the processor.
+        let time = (within / 2 / turns.max(1)).max(Duration::from_millis(40));
+        let rounds = rounds(id, BASE, count, players, absent, watch, |serving| {
+            let load = Load { addr: serving.addr, connections: CONNECTIONS, reconnect_every, time };
+            let loaded = load.run(serving.process.id(), arena.others)?;
+            if let Some(every) = reconnect_every
+                && loaded.opened < (loaded.answered / every).saturating_sub(CONNECTIONS as u64)
+            {
+                return Err(format!("{} answers on {} connections", loaded.answered, loaded.opened));
+            }
+            if reconnect_every.is_none() && loaded.opened > 0 {
+                return Err(format!("{} connections were opened that should have been kept", loaded.opened));
+            }
+            if loaded.cpu.is_zero() {
+                return Err("no CPU time was used".into());
+            }
+            Ok([loaded.answered as f64 / loaded.cpu.as_secs_f64()])
+        })?;
+        let about = Comparison {
+            id: id.into(),
+            title: title.into(),
+            explained: "Each connection asks again as soon as it is answered. Requests for each second of CPU time of the server's \
+                        process, user and system; the load comes from another process on the other processor."
+                .into(),
+            unit: "requests/CPU s".into(),
+            more_is_better: true,
+            base: BASE.into(),
+            ..Comparison::default()
+        };
+        comparisons.extend(rounds.comparison(0, about));
+        if watch.stopped() {
+            break;
+        }
+    }
+    Ok(comparisons)
+}
+
+/// As many as a proxy keeps to one of its servers.
+const CONNECTIONS: usize = 32;

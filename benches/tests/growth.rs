@@ -1,0 +1,55 @@
+//! How cost grows, in short: every point there should be is there, and was checked when it was measured.
+
+use std::time::{Duration, Instant};
+
+use roundtrip_bench::alloc::Counting;
+use roundtrip_bench::growth::{self, Options};
+use roundtrip_bench::watch::{Unwatched, Watch};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn every_line_has_its_points() {
+    let options = Options { most: 100, ..Options::within(Duration::from_secs(5)) };
+    let growths = growth::run(&options, &Unwatched).expect("all checks hold");
+    let lines: Vec<_> = growths
+        .iter()
+        .flat_map(|growth| growth.series.iter().map(|line| (&*growth.id, &*line.name, xs(&line.points))))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            ("client-connections", "roundtrip", vec![1, 16]),
+            ("client-connections", "hyper", vec![1, 16]),
+            ("server-connections", "roundtrip", vec![1, 16]),
+            ("server-connections", "hyper", vec![1, 16]),
+            ("hosts", "found in the pool", vec![1, 100]),
+            ("hosts", "oldest closed, new one opened", vec![2, 100]),
+            ("idle-time", "client", vec![0, 100]),
+            ("idle-time", "server", vec![0, 100]),
+            ("idle-bytes", "client", vec![100]),
+            ("idle-bytes", "server", vec![100]),
+        ]
+    );
+    assert!(growths.iter().flat_map(|growth| &growth.series).all(|line| line.points.iter().all(|(_, y)| *y > 0.0)));
+}
+
+fn xs(points: &[(f64, f64)]) -> Vec<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "they were small whole numbers")]
+    points.iter().map(|(x, _)| *x as u32).collect()
+}
+
+#[test]
+fn a_run_that_is_stopped_ends_soon() {
+    struct Stopped;
+    impl Watch for Stopped {
+        fn doing(&self, _what: &str) {}
+        fn stopped(&self) -> bool {
+            true
+        }
+    }
+    let started = Instant::now();
+    assert_eq!(growth::run(&Options::within(Duration::from_secs(60)), &Stopped), Ok(Vec::new()));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
