@@ -36,7 +36,7 @@ pub(crate) struct Prepared<'a> {
     config: Arc<TransportConfig>,
     /// What it does otherwise. Rare, so boxed.
     options: Option<Box<RequestOptions>>,
-    /// What it is to be spoken on the stream that it asks for.
+    /// What is to be spoken on the stream that it asks for.
     extended: Option<Box<ExtendedConnect>>,
 }
 
