@@ -1,5 +1,8 @@
 //! The report: well-formed, complete, and made of nothing but what was measured.
 
+// clippy.toml lets tests unwrap; here their helpers do.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashSet;
 
 use roundtrip_bench::model::{
