@@ -1,5 +1,7 @@
 //! The report: well-formed, complete, and made of nothing but what was measured.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::collections::HashSet;
 
 use roundtrip_bench::model::{

@@ -14,7 +14,7 @@ async fn pair(round_trip: Duration) -> (Distant, TcpStream) {
 
 /// Bytes that tell if any is lost, doubled or moved.
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+    (0..len).map(|at| (at.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0]).collect()
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ mod tests {
     fn three_digits_and_a_unit_that_fits() {
         for (nanoseconds, want) in [
             (0.0, "0 ns"),
-            (3.14159, "3.14 ns"),
+            (3.14259, "3.14 ns"),
             (999.4, "999 ns"),
             (999.6, "1.00 us"),
             (41_349.0, "41.3 us"),
