@@ -1,7 +1,8 @@
 //! `conn_state.json` and `shutdown.json`: scripts of client actions against one server, and the states that it reports.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -158,6 +159,18 @@ fn agrees(want: &Value, seen: &Seen) -> Result<(), String> {
     Ok(())
 }
 
+/// An address of loopback for one case alone, where there are many: a port that a case has given back is not taken by another one
+/// then, which would accept what has to be refused.
+fn own_address() -> IpAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    if cfg!(target_os = "linux") {
+        // More than 250 cases share some, one after the other.
+        IpAddr::from([127, 77, 0, 1 + NEXT.fetch_add(1, Ordering::Relaxed) % 250])
+    } else {
+        IpAddr::from([127, 0, 0, 1])
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     states: BTreeMap<String, Vec<String>>,
@@ -206,7 +219,7 @@ async fn play(case: &Value) -> Seen {
         },
         config,
     );
-    let listener = server.listen("127.0.0.1:0").await.unwrap();
+    let listener = server.listen(SocketAddr::new(own_address(), 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
     #[cfg(feature = "tls")]
     let identity = (case["server"]["tls"] == true).then(super::tls::Identity::new);
