@@ -48,9 +48,9 @@ client-bulk *ARGS:
 # Ours beside its peers, in turns: clients, servers, routers. `--full` adds what takes minutes.
 side-by-side *ARGS:
     cargo run --release -p roundtrip-bench --features peers --example side_by_side -- {{ARGS}}
-# What a request costs beside its budget; fails when one is exceeded. `just budget --write` keeps the table in benches/BUDGET.md.
+# What a request costs beside its budget; fails when one is exceeded (times: only with `--judge-times`). `just budget --write` keeps the table in benches/BUDGET.md.
 budget *ARGS:
-    cargo run --profile bench -p roundtrip-bench --features peers --example budget -- {{ARGS}}
+    cargo run --profile bench -p roundtrip-bench --features peers --bin budget -- {{ARGS}}
 
 # Large bodies both ways, cold bursts, HTTP/2 and TLS handshakes, beside peers and loops without HTTP.
 reach-cost *ARGS:

@@ -2,6 +2,7 @@
 //! hyper: figures that do not depend on how busy the machine is. `--help` tells the rest.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lexopt::ValueExt;
 use roundtrip_bench::alloc::Counting;
@@ -17,7 +18,7 @@ an idle connection keeps, in bytes
 
 Each way of serving runs as a process of its own under `valgrind --tool=callgrind`, once for a number of requests and once for
 twice as many; the difference, by request, is what is printed. Then it runs by itself with a number of connections, each of which
-carries one request; what the process has grown by, divided, is the memory. Build with the profile of the benchmarks:
+carries one request; what its allocator has given out since and not got back, divided, is the memory. Build with the profile of the benchmarks:
   cargo run --profile bench -p roundtrip-bench --example server_cost
 
 Usage: server_cost [OPTIONS] [WAY...]
@@ -26,6 +27,7 @@ Usage: server_cost [OPTIONS] [WAY...]
   --idle N        idle connections (default 5000; needs as many file descriptors here and there)
   --serve WAY     be the server, for profiling: prints its address, ends with its last connection,
                   axum and actix with their standard input
+  --serve-told WAY  the same until standard input says `stop` or ends; answers `allocated` and `live`
   -h, --help      print this";
 
 fn main() -> ExitCode {
@@ -52,6 +54,10 @@ fn run() -> Result<(), String> {
             lexopt::Arg::Long("serve") => {
                 let way = parser.value().and_then(ValueExt::string).map_err(say)?;
                 return servers::serve(&way);
+            }
+            lexopt::Arg::Long("serve-told") => {
+                let way = parser.value().and_then(ValueExt::string).map_err(say)?;
+                return servers::serve_until_told(&way, servers::Threads::One, Duration::ZERO);
             }
             lexopt::Arg::Long("help") | lexopt::Arg::Short('h') => {
                 print(HELP);

@@ -60,7 +60,8 @@ impl Sub for Allocated {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Allocated { count: self.count - earlier.count, bytes: self.bytes - earlier.bytes }
+        // Counters are read one after the other while others count.
+        Allocated { count: self.count.saturating_sub(earlier.count), bytes: self.bytes.saturating_sub(earlier.bytes) }
     }
 }
 

@@ -322,6 +322,9 @@ pub struct BudgetRow {
     /// Where the budget and the target come from.
     #[serde(default)]
     pub source: String,
+    /// Whether it is only told and never over, since what it measures depends on the machine's other work.
+    #[serde(default)]
+    pub told: bool,
     /// What it is.
     pub ours: f64,
     /// What peers need for the same, in the same run.
@@ -329,10 +332,10 @@ pub struct BudgetRow {
 }
 
 impl BudgetRow {
-    /// Whether the cost is over its budget by more than the tolerance.
+    /// Whether the cost is judged, and over its budget by more than the tolerance.
     #[must_use]
     pub fn is_over(&self, tolerance_percent: f64) -> bool {
-        self.ours > self.budget * (1.0 + tolerance_percent / 100.0)
+        !self.told && self.ours > self.budget * (1.0 + tolerance_percent / 100.0)
     }
 
     /// How far the cost is above its target, as a part of it; `None` if it is not, or has none.
@@ -381,5 +384,6 @@ mod tests {
         let row = |ours| BudgetRow { budget: 100.0, ours, ..BudgetRow::default() };
         assert!(!row(105.0).is_over(5.0));
         assert!(row(105.1).is_over(5.0));
+        assert!(!BudgetRow { told: true, ..row(105.1) }.is_over(5.0), "only told");
     }
 }

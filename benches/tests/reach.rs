@@ -27,7 +27,7 @@ fn bodies_arrive_whole_both_ways() {
 #[test]
 fn a_cold_burst_to_an_http2_host_makes_one_handshake() {
     let counts = burst(Who::Ours, Over::TlsHttp2, 100).unwrap();
-    assert_eq!(counts, Counts { connections: 1, resumed: 0 });
+    assert_eq!(counts, Counts { connections: 1, handshakes: 1, resumed: 0 });
 }
 
 #[test]
@@ -35,6 +35,11 @@ fn a_cold_burst_opens_no_more_connections_than_requests() {
     for over in [Over::Plain, Over::TlsHttp1] {
         let counts = burst(Who::Ours, over, 100).unwrap();
         assert!((1..=100).contains(&counts.connections), "{over:?}: {counts:?}");
+        if over == Over::Plain {
+            assert_eq!(counts.handshakes, 0, "nothing is encrypted");
+        } else {
+            assert!((1..=counts.connections).contains(&counts.handshakes), "{counts:?}");
+        }
     }
 }
 
@@ -51,6 +56,10 @@ fn a_client_that_remembers_sessions_continues_them() {
     for (session_cache, resumed) in [(0, 0), (8, 9)] {
         let running = http2::serve_tls(&identity).unwrap();
         http2::handshakes(identity.certificate(), running.addr(), 10, session_cache).unwrap();
-        assert_eq!((running.connections(), running.resumed()), (10, resumed), "remembering {session_cache}");
+        assert_eq!(
+            (running.connections(), running.handshakes(), running.resumed()),
+            (10, 10, resumed),
+            "remembering {session_cache}"
+        );
     }
 }

@@ -20,7 +20,7 @@ use crate::watch::Watch;
 #[derive(Debug)]
 pub struct Options {
     /// A program that does as it is told, in a process of its own: `--run CLIENT ADDR N` sends requests, `--serve WAY` is a server,
-    /// `--serve-idle` one for idle connections, `--look-up ROUTER ROUNDS` looks paths up. The example `budget` is one.
+    /// `--serve-told WAY` one that answers questions, `--serve-idle` one for idle connections, `--look-up ROUTER ROUNDS` looks paths up. The program `budget` is one.
     pub program: PathBuf,
     /// The budgets.
     pub limits: Vec<Limit>,
@@ -68,12 +68,13 @@ fn row(limit: &Limit, ours: f64, peers: Vec<(String, f64)>) -> BudgetRow {
         budget: limit.kept,
         target: limit.target,
         source: limit.source.into(),
+        told: limit.told,
         ours,
         peers,
     }
 }
 
-/// Whether all costs are within their budgets.
+/// Whether all costs are within their budgets that are judged: those in time only where [`Limit::judge_times`] says so.
 ///
 /// # Errors
 /// Some are over by more than the tolerance, or nothing was measured; the error names each.
@@ -150,6 +151,25 @@ mod tests {
             said,
             "over budget: transport-instructions: 10,600 instructions where 10,000 are allowed, 6.0 % over"
         );
+    }
+
+    #[test]
+    fn times_are_told_and_judged_only_where_asked() {
+        let slow = |limit: Limit| Budget {
+            tolerance_percent: TOLERANCE_PERCENT,
+            rows: vec![row(&limit, 2.0 * limit.kept, Vec::new())],
+            absent: Vec::new(),
+        };
+        let timed: Vec<Limit> = limits::ALL.into_iter().filter(|limit| limit.told).collect();
+        assert_eq!(
+            timed.iter().map(|limit| limit.id).collect::<Vec<_>>(),
+            ["router-time-ratio", "transport-time-32", "transport-time-main"]
+        );
+        for mut limit in timed {
+            assert_eq!(judge(&slow(limit)), Ok(()), "{}", limit.id);
+            limit.judge_times();
+            assert!(judge(&slow(limit)).is_err(), "{}", limit.id);
+        }
     }
 
     #[test]

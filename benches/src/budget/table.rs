@@ -34,7 +34,7 @@ pub fn table(budget: &Budget) -> String {
 pub fn document(budget: &Budget, environment: &Environment) -> String {
     let mut text = String::from(
         "# Budgets\n\nWhat a request costs, beside what it may cost. `just budget --write` makes this file; `just budget` fails when a \
-         cost is over its\nbudget by more than the tolerance. The budget is what is held now, and is there to be lowered; the target is \
+         cost is over its\nbudget by more than the tolerance; times are told beside theirs and fail only with `--judge-times`. The budget is what is held now, and is there to be lowered; the target is \
          the design's.\n\n",
     );
     let commit = environment.commit.as_deref().unwrap_or("outside a checkout");
@@ -60,7 +60,11 @@ pub fn document(budget: &Budget, environment: &Environment) -> String {
 }
 
 fn cells(row: &BudgetRow, tolerance: f64) -> [String; 7] {
-    let verdict = if row.is_over(tolerance) { "OVER" } else { "" };
+    let verdict = match (row.told, row.is_over(tolerance)) {
+        (true, _) => "told, not judged",
+        (false, true) => "OVER",
+        (false, false) => "",
+    };
     let peers: Vec<String> = row.peers.iter().map(|(name, figure)| format!("{name} {}", number(*figure))).collect();
     [
         row.what.clone(),
@@ -86,6 +90,12 @@ fn remarks(budget: &Budget, bullet: &str) -> String {
                 row.unit
             );
         }
+    }
+    if budget.rows.iter().any(|row| row.told) {
+        let _ = writeln!(
+            text,
+            "{bullet}told, not judged: a time, even as a ratio within one run, depends on what else the machine does; --judge-times judges it"
+        );
     }
     for absent in &budget.absent {
         let _ = writeln!(text, "{bullet}not measured: {}: {}", absent.name, absent.why);
@@ -129,6 +139,15 @@ above its target by 24.0 %: transport, 9,300 for 7,500 instructions
 not measured: server: valgrind is not installed
 "
         );
+    }
+
+    #[test]
+    fn what_is_only_told_says_so_and_why() {
+        let mut budget = budget();
+        budget.rows[1].told = true;
+        let text = table(&budget);
+        assert!(text.contains("12,000       -  told, not judged  hyper 15,200"), "{text}");
+        assert!(!text.contains("OVER") && text.contains("depends on what else the machine does"), "{text}");
     }
 
     #[test]

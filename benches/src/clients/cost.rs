@@ -28,11 +28,13 @@ pub fn allocations(contestant: &Contestant, addr: &str) -> Result<[(f64, f64); 2
         let [client, server] = [Side::Client, Side::Server].map(Allocated::by);
         Ok::<_, String>([client - before[0], server - before[1]])
     };
+    // Whoever comes first would pay for what a process makes once.
+    of(FEW)?;
     let (fewer, more) = (of(FEW)?, of(2 * FEW)?);
     Ok([0, 1].map(|side| {
-        let count = more[side].count.saturating_sub(fewer[side].count);
-        let bytes = more[side].bytes.saturating_sub(fewer[side].bytes);
-        (float(count) / float(FEW), float(bytes) / float(FEW))
+        // Less than nothing would be noise, and is to be seen as such.
+        let each = |more, fewer| (float(more) - float(fewer)) / float(FEW);
+        (each(more[side].count, fewer[side].count), each(more[side].bytes, fewer[side].bytes))
     }))
 }
 

@@ -35,8 +35,10 @@ pub enum Who {
 /// What a burst took, by the server's count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Connections accepted. Over TLS each makes a handshake.
+    /// Connections accepted.
     pub connections: u64,
+    /// TLS handshakes that were finished: a client may give one up that it does not need any more.
+    pub handshakes: u64,
     /// Handshakes that continued a session.
     pub resumed: u64,
 }
@@ -69,7 +71,7 @@ pub fn burst(who: Who, over: Over, requests: usize) -> Result<Counts, String> {
     if let Some(complaint) = running.complaint() {
         return Err(format!("the server says: {complaint}"));
     }
-    Ok(Counts { connections: running.connections(), resumed: running.resumed() })
+    Ok(Counts { connections: running.connections(), handshakes: running.handshakes(), resumed: running.resumed() })
 }
 
 async fn ours(addr: SocketAddr, identity: &Identity, over: Over, requests: usize) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! All figures as aligned tables.
 
-use crate::model::{Absent, Budget, Closing, Comparison, Growth, Pooling, Results, Round, Scenario};
+use crate::model::{Absent, Budget, BudgetRow, Closing, Comparison, Growth, Pooling, Results, Round, Scenario};
 use crate::report::case;
 use crate::report::figure;
 use crate::report::reading::{self, Spread};
@@ -252,7 +252,7 @@ fn budget(budget: &Budget) -> String {
             figure::significant(row.budget),
             figure::significant(row.ours),
             figure::ratio(row.ours / row.budget),
-            verdict(row.is_over(budget.tolerance_percent), row.ours).into(),
+            verdict(row, budget.tolerance_percent).into(),
         ]);
     }
     let mut out =
@@ -271,10 +271,11 @@ fn budget(budget: &Budget) -> String {
 }
 
 /// What is said of a cost beside its budget.
-pub(super) fn verdict(is_over: bool, ours: f64) -> &'static str {
-    match (ours.is_finite(), is_over) {
+pub(super) fn verdict(row: &BudgetRow, tolerance_percent: f64) -> &'static str {
+    match (row.ours.is_finite(), row.is_over(tolerance_percent)) {
         (false, _) => "not measured",
         (true, true) => "OVER",
+        (true, false) if row.told => "told",
         (true, false) => "within",
     }
 }

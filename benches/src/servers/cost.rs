@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use super::GREETING;
@@ -45,14 +45,15 @@ fn told(said: &str) -> Option<(u64, u64)> {
     Some((count.parse().ok()?, bytes.trim().parse().ok()?))
 }
 
-/// What each of so many idle connections adds to the server's own memory, in bytes.
+/// What each of so many idle connections holds of the server's memory, in bytes, as its own allocator counts: what it has given out and not
+/// got back, so neither what the allocator keeps for later nor the kernel's part of a socket. `program`, told `--serve-told` and a way, is that
+/// server ([`serve_until_told`](super::serve_until_told)).
 ///
 /// # Errors
-/// A request is not answered, or the system does not tell the memory of a process.
+/// A request is not answered, a connection does not stay idle, or the server does not tell.
 pub fn idle_bytes(program: &Path, way: &str, connections: u64) -> Result<f64, String> {
     let mut child = Command::new(program)
-        .args(["--serve", way])
-        // Some end with it.
+        .args(["--serve-told", way])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -62,7 +63,7 @@ pub fn idle_bytes(program: &Path, way: &str, connections: u64) -> Result<f64, St
     // Perhaps it has ended by itself, which is as good.
     let _ = child.kill();
     child.wait().map_err(|error| error.to_string())?;
-    measured
+    measured.map_err(|error| format!("{way}: {error}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -71,42 +72,64 @@ fn by(sum: u64, parts: u64) -> f64 {
 }
 
 fn measure(child: &mut Child, connections: u64) -> Result<f64, String> {
-    let addr = address(child)?;
+    let (stdin, stdout) =
+        (child.stdin.take().ok_or("no standard input")?, child.stdout.take().ok_or("no standard output")?);
+    let (mut asked, mut answers) = (stdin, BufReader::new(stdout));
+    let addr = line(&mut answers)?;
     let mut open = Vec::new();
     let mut before = 0;
-    for n in 0..connections + WARM {
-        if n % TOGETHER == 0 {
-            // Servers that give memory back do so after a while, and what the allocator has it gives to the next.
-            std::thread::sleep(REST);
-        }
+    for n in 0..WARM + connections {
         if n == WARM {
-            before = anonymous(child.id())?;
+            before = live(&mut asked, &mut answers)?;
         }
         let mut stream = TcpStream::connect(&addr).map_err(|error| format!("connection {n}: {error}"))?;
-        ask(&mut stream, &mut Vec::new())?;
+        ask(&mut stream, &mut Vec::new()).map_err(|error| format!("connection {n}: {error}"))?;
         open.push(stream);
     }
-    std::thread::sleep(REST);
-    // The kernel may take pages back meanwhile.
-    Ok(by(anonymous(child.id())?.saturating_sub(before), connections))
+    let after = live(&mut asked, &mut answers)?;
+    for (n, stream) in open.iter().enumerate() {
+        stream.set_nonblocking(true).map_err(|error| error.to_string())?;
+        match stream.peek(&mut [0]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            looked => return Err(format!("connection {n} is not idle: {looked:?}")),
+        }
+    }
+    each(after - before, connections)
+}
+
+/// By connection; a server without the counting allocator tells nothing but zeros.
+#[expect(clippy::cast_precision_loss, reason = "bytes are far below 2^53")]
+fn each(bytes: i64, connections: u64) -> Result<f64, String> {
+    if bytes <= 0 || connections == 0 {
+        return Err(format!("{connections} connections hold {bytes} bytes by the server's count"));
+    }
+    Ok(bytes as f64 / connections as f64)
+}
+
+/// How many bytes the server holds, as soon as it tells the same twice, a while apart: some is freed a while after the last request.
+fn live(asked: &mut ChildStdin, answers: &mut impl BufRead) -> Result<i64, String> {
+    let mut last = None;
+    for _ in 0..LOOKS {
+        std::thread::sleep(REST);
+        writeln!(asked, "live").map_err(|error| format!("cannot ask the server: {error}"))?;
+        let said = line(answers)?;
+        let now = said.strip_prefix("live ").and_then(|bytes| bytes.parse::<i64>().ok());
+        let now = now.ok_or_else(|| format!("the server says {said:?} of what it holds"))?;
+        if last.replace(now) == Some(now) {
+            return Ok(now);
+        }
+    }
+    Err(format!("what the server holds still changes: {last:?} bytes"))
 }
 
 /// Connections before the first look, so that what the server makes once does not count.
 const WARM: u64 = 200;
 
-/// Connections that are opened without a rest.
-const TOGETHER: u64 = 100;
-
 /// Longer than a connection of ours has to be idle before it gives memory back: 250 ms.
-const REST: Duration = Duration::from_millis(300);
+const REST: Duration = Duration::from_millis(400);
 
-/// How much of a process's memory in use is its own, by the kernel's word.
-fn anonymous(process: u32) -> Result<u64, String> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).map_err(|error| error.to_string())?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).ok_or("no RssAnon")?;
-    let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse().map_err(|_| format!("RssAnon {line:?}"))?;
-    Ok(kilobytes * 1024)
-}
+/// How often the server is asked before that is given up.
+const LOOKS: u32 = 20;
 
 /// Starts a server, sends it requests one after the other on one connection, and returns what it said on standard error.
 fn drive(mut command: Command, requests: u64) -> Result<String, String> {
@@ -140,10 +163,15 @@ fn talk(child: &mut Child, requests: u64) -> Result<(), String> {
 
 /// Where the server says it listens.
 fn address(child: &mut Child) -> Result<String, String> {
-    let mut addr = String::new();
     let stdout = child.stdout.take().ok_or("no standard output")?;
-    BufReader::new(stdout).read_line(&mut addr).map_err(|error| error.to_string())?;
-    Ok(addr.trim().to_owned())
+    line(&mut BufReader::new(stdout))
+}
+
+/// The next line that the server says.
+fn line(answers: &mut impl BufRead) -> Result<String, String> {
+    let mut line = String::new();
+    answers.read_line(&mut line).map_err(|error| error.to_string())?;
+    Ok(line.trim().to_owned())
 }
 
 /// One request and its answer.
@@ -162,12 +190,19 @@ fn ask(stream: &mut TcpStream, got: &mut Vec<u8>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::told;
+    use super::{each, told};
 
     #[test]
     fn a_server_tells_its_allocations() {
         assert_eq!(told("==1== Collected : 5\nallocated 12 3456\n"), Some((12, 3456)));
         assert_eq!(told("allocated 12\n"), None);
         assert_eq!(told(""), None);
+    }
+
+    #[test]
+    fn a_server_that_does_not_count_holds_no_zero() {
+        assert_eq!(each(6_000, 2), Ok(3_000.0));
+        assert!(each(0, 2).is_err());
+        assert!(each(-8, 2).is_err());
     }
 }

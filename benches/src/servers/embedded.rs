@@ -56,6 +56,7 @@ pub struct Running {
 /// What came.
 #[derive(Debug, Default)]
 struct Seen {
+    handshakes: AtomicU64,
     resumed: AtomicU64,
     by_another_protocol: AtomicU64,
     /// What the server would have written to standard error, up to a few lines.
@@ -100,7 +101,13 @@ impl Running {
         self.server.stats().accepted
     }
 
-    /// TLS handshakes so far that continued a session.
+    /// TLS handshakes that were finished so far.
+    #[must_use]
+    pub fn handshakes(&self) -> u64 {
+        self.seen.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Those that continued a session.
     #[must_use]
     pub fn resumed(&self) -> u64 {
         self.seen.resumed.load(Ordering::Relaxed)
@@ -163,8 +170,9 @@ fn config(settings: &Settings<'_>, seen: &Arc<Seen>) -> ServerConfig {
         h2c: settings.protocol == Protocol::Http2,
         // Made once before the handshake and once behind it.
         conn_context: ConnContext::new(move |info| {
-            if info.tls.as_ref().is_some_and(|tls| tls.resumed) {
-                context.resumed.fetch_add(1, Ordering::Relaxed);
+            if let Some(tls) = &info.tls {
+                context.handshakes.fetch_add(1, Ordering::Relaxed);
+                context.resumed.fetch_add(u64::from(tls.resumed), Ordering::Relaxed);
             }
             Extensions::new()
         }),

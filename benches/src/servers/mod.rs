@@ -107,7 +107,7 @@ pub fn serve(way: &str) -> Result<(), String> {
 }
 
 /// Is that server until standard input says `stop` or ends; then it stops as gracefully as it can, and says so. Prints its address first.
-/// Meanwhile it answers on standard output what standard input asks: `allocated`, what it has allocated so far; `begun`, how many
+/// Meanwhile it answers on standard output what standard input asks: `allocated`, what it has allocated so far; `live`, how many bytes of that it has not freed; `begun`, how many
 /// handlers have begun, if they take time.
 ///
 /// # Errors
@@ -165,6 +165,7 @@ fn told() -> oneshot::Receiver<()> {
                     let Allocated { count, bytes } = allocated();
                     say(&format!("allocated {count} {bytes}"));
                 }
+                Ok("live") => say(&format!("live {}", alloc::live_bytes())),
                 Ok("begun") => say(&format!("begun {}", BEGUN.load(Ordering::Relaxed))),
                 _ => break,
             }

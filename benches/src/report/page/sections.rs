@@ -56,9 +56,9 @@ pub(super) fn tiles(results: &Results) -> String {
     }
     tiles.truncate(5);
     if let Some(budget) = &results.budget {
-        let measured = budget.rows.iter().filter(|row| row.ours.is_finite()).count();
-        let within =
-            budget.rows.iter().filter(|row| row.ours.is_finite() && !row.is_over(budget.tolerance_percent)).count();
+        let judged = || budget.rows.iter().filter(|row| row.ours.is_finite() && !row.told);
+        let measured = judged().count();
+        let within = judged().filter(|row| !row.is_over(budget.tolerance_percent)).count();
         if measured > 0 {
             tiles.push((format!("{within} of {measured}"), "costs within their budgets".to_owned()));
         }
@@ -389,10 +389,11 @@ pub(super) fn budget(results: &Results) -> String {
 }
 
 fn budget_row(row: &BudgetRow, tolerance_percent: f64) -> String {
-    let verdict = terminal::verdict(row.is_over(tolerance_percent), row.ours);
+    let verdict = terminal::verdict(row, tolerance_percent);
     let (class, mark) = match verdict {
         "within" => ("within", "✓ within"),
         "OVER" => ("over", "✗ over"),
+        "told" => ("within", "told"),
         _ => ("missing", "not measured"),
     };
     let share = row.ours / row.budget * 100.0;
