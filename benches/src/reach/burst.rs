@@ -37,7 +37,8 @@ pub enum Who {
 pub struct Counts {
     /// Connections accepted.
     pub connections: u64,
-    /// TLS handshakes that were finished: a client may give one up that it does not need any more.
+    /// TLS handshakes that the server had finished when the last answer was in: those of connections that came to be of no use may be on
+    /// their way, or given up.
     pub handshakes: u64,
     /// Handshakes that continued a session.
     pub resumed: u64,
