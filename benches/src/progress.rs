@@ -1,18 +1,40 @@
 //! What is being done, on standard error, so that results can be piped all the same.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
 use crate::watch::Watch;
 
-/// A bar on a terminal, nothing in a pipe. It goes forward with time, since each part of a run is given its time.
+/// A bar on a terminal, a line a second at most in a pipe. It goes forward with time, since each part of a run is given its time.
 #[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
+    lines: Option<Arc<Lines>>,
     interrupt: Interrupt,
+}
+
+/// What stands for the bar in a pipe.
+#[derive(Debug)]
+struct Lines {
+    whole: Duration,
+    begun: Instant,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Lines {
+    fn say(&self, what: &str) {
+        let now = Instant::now();
+        // Whoever holds it while panicking has written at most the time.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| now - last >= Duration::from_secs(1)) {
+            *last = Some(now);
+            eprintln!("{} of {} s  {what}", (now - self.begun).as_secs(), self.whole.as_secs());
+        }
+    }
 }
 
 impl Progress {
@@ -20,11 +42,12 @@ impl Progress {
     #[must_use]
     pub fn new(whole: Duration, interrupt: Interrupt) -> Self {
         if !std::io::stderr().is_terminal() {
-            return Progress { bar: ProgressBar::hidden(), interrupt };
+            let lines = Lines { whole, begun: Instant::now(), last: Mutex::new(None) };
+            return Progress { bar: ProgressBar::hidden(), lines: Some(Arc::new(lines)), interrupt };
         }
         let style = ProgressStyle::with_template("{bar:30} {pos} of {len} s  {wide_msg}");
         let bar = ProgressBar::new(whole.as_secs()).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Progress { bar, interrupt }
+        Progress { bar, lines: None, interrupt }
     }
 
     /// Takes the bar off the terminal.
@@ -37,6 +60,9 @@ impl Watch for Progress {
     fn doing(&self, what: &str) {
         self.bar.set_position(self.bar.elapsed().as_secs());
         self.bar.set_message(what.to_owned());
+        if let Some(lines) = &self.lines {
+            lines.say(what);
+        }
     }
 
     fn stopped(&self) -> bool {

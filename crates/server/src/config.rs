@@ -96,7 +96,7 @@ pub struct ServerConfig {
     ///
     /// Default 16,384; `None` is without limit. Further clients wait in the kernel's queue until a place is free, one of them (for
     /// each accept loop) accepted and not yet read from. It stops a flood of connections from taking all memory and file
-    /// descriptors: an idle connection costs about 10 KB. Go has no such limit; `netutil.LimitListener` is one.
+    /// descriptors: an idle connection keeps about 3 KB of memory. Go has no such limit; `netutil.LimitListener` is one.
     pub max_connections: Option<usize>,
 
     /// How long a TLS handshake may take, from the connection's first moment.
