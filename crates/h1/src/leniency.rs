@@ -35,6 +35,13 @@ pub struct Leniency {
     /// them out). Quotes, angle brackets, `#`, and everything that is not visible ASCII are refused in any case.
     /// Differs from Go: Go takes every byte but controls.
     pub unencoded_target: bool,
+    /// Takes in the target of a request whatever a [`Uri`](http::Uri) can hold: besides the bytes of `unencoded_target` also
+    /// quotes, bytes above ASCII, and in the query percent signs without their two digits. A percent sign in the path still has
+    /// to have them, and a fragment is refused.
+    ///
+    /// RFC 9112 section 3.2: a server SHOULD refuse the request. Off for both roles; a server that is used by hand wants it,
+    /// since tools send what is typed (`curl 'http://host/?q=100%'`), and no two readers disagree on where such a target ends.
+    pub any_target: bool,
 }
 
 impl Leniency {
@@ -45,6 +52,7 @@ impl Leniency {
         space_before_colon: false,
         space_after_chunk_size: false,
         unencoded_target: false,
+        any_target: false,
     };
 
     /// The default for responses: what a user agent must take.

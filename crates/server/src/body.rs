@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use roundtrip_h1::DecodeError;
 use roundtrip_types::{Body, Error, ErrorKind, Phase};
 
 use tokio::time::{Instant, Sleep};
@@ -188,13 +189,23 @@ pub(crate) fn body_error(error: hyper::Error) -> Error {
     Error::new(kind, message).with_phase(Phase::Body).with_cause(error)
 }
 
-fn too_slow() -> Error {
+/// The client ended, or the connection failed, in the middle of a body.
+pub(crate) fn broken_off(cause: io::Error) -> Error {
+    let message = "the client broke off in the middle of the request's body";
+    Error::new(ErrorKind::ConnectionLost, message).with_phase(Phase::Body).with_cause(cause)
+}
+
+pub(crate) fn malformed(cause: DecodeError) -> Error {
+    Error::new(ErrorKind::Protocol, "the request's body is malformed").with_phase(Phase::Body).with_cause(cause)
+}
+
+pub(crate) fn too_slow() -> Error {
     Error::new(ErrorKind::Timeout, "the request's body did not come in time").with_phase(Phase::Body)
 }
 
 /// Takes out of trailers what must not act there (RFC 9110, 6.5.1): framing, routing, authentication, content negotiation of the
 /// message itself.
-fn check_trailers(mut trailers: HeaderMap, max: usize) -> Result<HeaderMap, Error> {
+pub(crate) fn check_trailers(mut trailers: HeaderMap, max: usize) -> Result<HeaderMap, Error> {
     if trailers.len() > max {
         let message = format!("the request's body ends in {} trailer fields; the limit is {max}", trailers.len());
         return Err(Error::new(ErrorKind::TooLarge, message).with_phase(Phase::Body));
@@ -234,6 +245,23 @@ enum Owner {
     Stream(Box<Piecewise>),
 }
 
+/// Polls the body of a response. A panic in it is an error, and its end.
+#[inline]
+pub(crate) fn poll_body(body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    if body.as_bytes().is_some() {
+        // Nothing of anybody's runs.
+        return Pin::new(body).poll_frame(cx);
+    }
+    match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx))) {
+        Ok(polled) => polled,
+        Err(_) => {
+            // The panic hook has told. What is left of the body is never polled again.
+            *body = Body::empty();
+            Poll::Ready(Some(Err(Error::new(ErrorKind::Canceled, "the response's body panicked"))))
+        }
+    }
+}
+
 /// What is left of a large piece: hyper takes a piece as a whole whatever the client's windows are, and one that may not go out
 /// has to be kept.
 struct Piecewise {
@@ -258,23 +286,6 @@ impl ResponseBody {
         }
         ResponseBody { body, owner: Owner::Stream(Box::new(Piecewise { progress, rest: Bytes::new() })) }
     }
-
-    #[inline]
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let body = &mut self.body;
-        if body.as_bytes().is_some() {
-            // Nothing of anybody's runs.
-            return Pin::new(body).poll_frame(cx);
-        }
-        match catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) {
-            Ok(polled) => polled,
-            Err(_) => {
-                // The panic hook has told. What is left of the body is never polled again.
-                self.body = Body::empty();
-                Poll::Ready(Some(Err(Error::new(ErrorKind::Canceled, "the response's body panicked"))))
-            }
-        }
-    }
 }
 
 impl HttpBody for ResponseBody {
@@ -285,10 +296,10 @@ impl HttpBody for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let had_rest = match &this.owner {
-            Owner::Connection(_) => return this.poll_body(cx),
+            Owner::Connection(_) => return poll_body(&mut this.body, cx),
             Owner::Stream(stream) => !stream.rest.is_empty(),
         };
-        let polled = if had_rest { Poll::Pending } else { this.poll_body(cx) };
+        let polled = if had_rest { Poll::Pending } else { poll_body(&mut this.body, cx) };
         let Owner::Stream(stream) = &mut this.owner else { return polled };
         let Piecewise { progress, rest } = &mut **stream;
         let (mut data, other) = match polled {

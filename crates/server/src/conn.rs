@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roundtrip_types::Handler;
@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep};
 use crate::ServerConfig;
 use crate::config::ConnState;
 use crate::deadlines::{Deadlines, Limit, Limits, Phase};
+use crate::http1::{self, Io};
 use crate::linger::Linger;
 use crate::link::{self, Link};
 use crate::service;
@@ -31,12 +32,12 @@ use crate::wire::Wire;
 pub(crate) struct Shared<H> {
     pub(crate) handler: H,
     pub(crate) config: Arc<ServerConfig>,
-    http1: http1::Builder,
+    http1: conn::http1::Builder,
 }
 
 impl<H> Shared<H> {
     pub(crate) fn new(handler: H, config: ServerConfig) -> Self {
-        let mut http1 = http1::Builder::new();
+        let mut http1 = conn::http1::Builder::new();
         http1
             // All time limits are ours.
             .header_read_timeout(None)
@@ -60,12 +61,11 @@ const HYPERS_MAX_BUF: usize = 8192 + 4096 * 100;
 pub(crate) async fn serve<H: Handler>(stream: Stream, shared: Arc<Shared<H>>, tracked: Tracked) {
     let link = Arc::clone(&tracked.link);
     let mut watch = Watch::new(&link);
-    let wire = Wire::new(stream, Arc::clone(&link));
     let end = if link.info.is_h2() || (shared.config.h2c && link.info.tls.is_none()) {
         // Boxed, as is the end, so that the task of an ordinary connection does not keep the room for it.
-        Box::pin(either(wire, &shared, &mut watch)).await
+        Box::pin(either(Wire::new(stream, Arc::clone(&link)), &shared, &mut watch)).await
     } else {
-        http1(wire, &shared, &mut watch).await
+        http1(Io::new(stream, &[], Arc::clone(&link)), &shared, &mut watch).await
     };
     Box::pin(watch.finish(end)).await;
     drop(tracked);
@@ -77,7 +77,10 @@ async fn either<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut
         // The time limit on heads covers the wait for the first bytes.
         match watch.run(poll_fn(|cx| wire.poll_begins_with(cx, PREFACE))).await {
             Ok(true) => {}
-            Ok(false) => return http1(wire, shared, watch).await,
+            Ok(false) => {
+                let Some((stream, ahead)) = wire.into_parts() else { return End::Through };
+                return http1(Io::new(stream, &ahead, Arc::clone(&watch.link)), shared, watch).await;
+            }
             Err(end) => return end,
         }
     }
@@ -87,24 +90,44 @@ async fn either<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut
 /// What HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-async fn http1<H: Handler>(mut wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
+async fn http1<H: Handler>(mut io: Io, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     loop {
-        let end = exchanges(wire, shared, watch).await;
-        let End::Dormant = end else { return end };
-        // hyper and its buffers are gone; the stream has come back.
-        let returned = watch.link.control().returned.take();
-        let Some((stream, ahead)) = returned else { return End::Through };
-        wire = Wire::resume(stream, ahead, Arc::clone(&watch.link));
-        match watch.run(poll_fn(|cx| wire.poll_wake(cx))).await {
-            Ok(true) => {}
-            Ok(false) => return End::Through,
-            Err(end) => return end,
+        match http1::exchanges(&mut io, &shared.handler, watch).await {
+            End::Dormant => io.rest(),
+            End::Other(head) => {
+                let Some((stream, buf)) = io.into_parts() else { return End::Through };
+                let ahead = [&head[..], &buf].concat();
+                let wire = Wire::resume(stream, ahead, Arc::clone(&watch.link));
+                // Boxed, since few connections need the room.
+                let end = Box::pin(upgradable(wire, shared, watch)).await;
+                let End::Dormant = end else { return end };
+                // hyper and its buffers are gone; the stream has come back.
+                let returned = watch.link.control().returned.take();
+                let Some((stream, ahead)) = returned else { return End::Through };
+                io = Io::new(stream, &ahead, Arc::clone(&watch.link));
+            }
+            end => {
+                give_back(io, &watch.link);
+                return end;
+            }
         }
+        let end = match watch.run(poll_fn(|cx| io.poll_wake(cx))).await {
+            Ok(true) => continue,
+            Ok(false) => End::Through,
+            Err(end) => end,
+        };
+        give_back(io, &watch.link);
+        return end;
     }
 }
 
-/// Request after request, until the connection ends or has been idle for a while.
-async fn exchanges<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
+/// Leaves the stream to [`Watch::finish`], which may have a last word for the client.
+fn give_back(io: Io, link: &Link) {
+    link.control().returned = io.into_parts().map(|(stream, _)| (stream, Vec::new()));
+}
+
+/// Requests that hyper reads, from one that asks for another protocol on, until the connection ends or has been idle for a while.
+async fn upgradable<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     let link = Arc::clone(&watch.link);
     let service = service_fn(|req| service::http1(&shared.handler, &link, req));
     let mut conn = pin!(shared.http1.serve_connection(TokioIo::new(wire), service).with_upgrades());
@@ -137,7 +160,7 @@ async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
         move |req| service::http2(Arc::clone(&shared), Arc::clone(&link), req)
     });
     let config = &shared.config;
-    let mut builder = http2::Builder::new(streams.clone());
+    let mut builder = conn::http2::Builder::new(streams.clone());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(config.h2_max_streams)
@@ -174,14 +197,18 @@ async fn http2<H: Handler>(wire: Wire, shared: &Arc<Shared<H>>, watch: &mut Watc
 }
 
 /// How a connection came to its end.
-enum End {
+pub(crate) enum End {
     /// hyper has said and closed everything.
     Through,
     /// hyper has given up.
     Failed(Option<hyper::Error>),
+    /// What came is no request: the status, and what is wrong with it.
+    Refused(StatusCode, String),
+    /// A request for another protocol, whose head this is.
+    Other(Vec<u8>),
     /// The stream belongs to whoever asked for the upgrade.
     Upgraded,
-    /// No end: nothing has been going on for a while, and hyper's buffers are better used elsewhere.
+    /// No end: nothing has been going on for a while, and the buffers are better used elsewhere.
     Dormant,
     /// A limit, for the reason given.
     TimedOut(Limit),
@@ -243,7 +270,7 @@ impl Drain {
 }
 
 /// The limits of a connection, polled beside whatever the connection is doing.
-struct Watch {
+pub(crate) struct Watch {
     link: Arc<Link>,
     deadlines: Deadlines,
     timer: Pin<Box<Sleep>>,
@@ -272,12 +299,12 @@ impl Watch {
         }
     }
 
-    fn may_sleep(&mut self, may: bool) {
+    pub(crate) fn may_sleep(&mut self, may: bool) {
         self.may_sleep = may;
     }
 
     /// Polls `work` until it is done or the connection's time is.
-    async fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+    pub(crate) async fn run<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if !self.registered {
@@ -460,6 +487,10 @@ impl Watch {
             End::Failed(Some(error)) if link.phase() == Phase::Head && error.is_incomplete_message() => {
                 link.tracker.count_refused();
                 (StatusCode::BAD_REQUEST, "the request ends in its head")
+            }
+            End::Refused(status, why) => {
+                link.tracker.count_refused();
+                (*status, &**why)
             }
             // hyper answers all parse errors itself but those of framing.
             End::Failed(Some(error)) if in_head && error.is_parse() => {

@@ -64,6 +64,7 @@ mod deadlines;
 mod error;
 mod framing;
 mod handlers;
+mod http1;
 mod info;
 mod linger;
 mod link;

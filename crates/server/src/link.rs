@@ -155,6 +155,14 @@ impl Link {
         }
     }
 
+    /// Wakes the connection's task, unless it is the one that is asking.
+    pub(crate) fn wake_other(&self, asking: &Waker) {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(task) = task.filter(|task| !task.will_wake(asking)) {
+            task.wake();
+        }
+    }
+
     pub(crate) fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::Release);
         self.wake();

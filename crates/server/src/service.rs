@@ -142,7 +142,10 @@ impl<F: Future<Output = Response>> Future for Serving<'_, F> {
 
 /// Lets a handler do something, with its connection at hand. A panic is an output.
 #[inline]
-fn handle<T>(current: &mut Option<ResponseController>, work: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+pub(crate) fn handle<T>(
+    current: &mut Option<ResponseController>,
+    work: impl FnOnce() -> T,
+) -> Result<T, Box<dyn Any + Send>> {
     let before = ResponseController::enter(current.take());
     // What has panicked is never used again, so its broken state is never seen.
     let caught = catch_unwind(AssertUnwindSafe(work));
@@ -231,7 +234,7 @@ impl Arrived {
 /// Sets right what a handler has said about the framing of its response, which is the connection's affair: hyper would send
 /// it, and the client would lose count.
 #[cold]
-fn check_framing(method: &Method, response: &mut Response) {
+pub(crate) fn check_framing(method: &Method, response: &mut Response) {
     let known = response.body().content_length();
     let bodyless = method == Method::HEAD || matches!(response.status(), StatusCode::NOT_MODIFIED);
     let headers = response.headers_mut();
@@ -307,7 +310,7 @@ fn is_switch(response: &Response) -> bool {
 
 /// A refusal closes the connection: what follows a request that is not understood cannot be trusted.
 #[cold]
-fn refuse(Refused(status, why): Refused, link: &Link) -> Response {
+pub(crate) fn refuse(Refused(status, why): Refused, link: &Link) -> Response {
     if status == StatusCode::OK {
         // No refusal, but the general answer to `OPTIONS *`.
         return Response::default();
@@ -327,7 +330,7 @@ fn internal_error() -> Response {
 }
 
 #[cold]
-fn not_final(link: &Link, shown: &Shown, status: StatusCode) -> Response {
+pub(crate) fn not_final(link: &Link, shown: &Shown, status: StatusCode) -> Response {
     let request = shown.to_string();
     link.config.error_log.tell(&ServerEvent::NotFinal { request: &request, peer: &link.info.remote, status });
     internal_error()
@@ -335,7 +338,7 @@ fn not_final(link: &Link, shown: &Shown, status: StatusCode) -> Response {
 
 /// A panic is a logged 500, and the end of the connection: what the handler was in the middle of, nobody knows.
 #[cold]
-fn panicked(link: &Link, shown: &Shown, panic: &(dyn Any + Send)) -> Result<Response, Aborted> {
+pub(crate) fn panicked(link: &Link, shown: &Shown, panic: &(dyn Any + Send)) -> Result<Response, Aborted> {
     if panic.is::<AbortHandler>() {
         return Err(Aborted);
     }
@@ -366,9 +369,9 @@ impl std::fmt::Display for Aborted {
 impl std::error::Error for Aborted {}
 
 /// What the log names if the handler panics: copies of what the handler takes with it, two reference counts.
-struct Shown {
-    method: Method,
-    path: Option<PathAndQuery>,
+pub(crate) struct Shown {
+    pub(crate) method: Method,
+    pub(crate) path: Option<PathAndQuery>,
 }
 
 impl std::fmt::Display for Shown {

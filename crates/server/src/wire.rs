@@ -53,25 +53,10 @@ impl Wire {
         wire
     }
 
-    /// Waits for the next request to begin. False when none will.
-    pub(crate) fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if !self.ahead.is_empty() {
-            return Poll::Ready(true);
-        }
-        let Some(stream) = &mut self.stream else { return Poll::Ready(false) };
-        let mut piece = [0; 512];
-        let mut buf = ReadBuf::new(&mut piece);
-        match std::task::ready!(Pin::new(stream).poll_read(cx, &mut buf)) {
-            Ok(()) if !buf.filled().is_empty() => {
-                self.link.count_read(buf.filled().len());
-                self.ahead.extend_from_slice(buf.filled());
-                Poll::Ready(true)
-            }
-            _ => {
-                self.ended();
-                Poll::Ready(false)
-            }
-        }
+    /// The stream, and what was read of it.
+    pub(crate) fn into_parts(mut self) -> Option<(Stream, Vec<u8>)> {
+        let ahead = self.ahead.split_off(self.used);
+        self.stream.take().map(|stream| (stream, ahead))
     }
 
     /// Reads until it is certain whether the client begins with `preface`. What was read is read again by hyper.

@@ -49,6 +49,9 @@ fn is_absolute(target: &[u8], leniency: Leniency) -> bool {
 
 /// `pchar`, slash and question mark, with percent signs only before two hexadecimal digits; no fragment.
 fn is_path_and_query(mut text: &[u8], leniency: Leniency) -> bool {
+    if leniency.any_target {
+        return is_any_path_and_query(text);
+    }
     while let [first, rest @ ..] = text {
         text = match (first, rest) {
             (b'%', [a, b, rest @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
@@ -56,6 +59,25 @@ fn is_path_and_query(mut text: &[u8], leniency: Leniency) -> bool {
             (b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}', rest) if leniency.unencoded_target => rest,
             (b'[' | b'\\' | b']' | b'^' | b'`' | b'{' | b'|' | b'}', _) => return false,
             (b, rest) if is_graphic(*b) => rest,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// What [`Uri`] sorts out, but for what would not be read as it came: escapes in the path, and fragments.
+fn is_any_path_and_query(text: &[u8]) -> bool {
+    let mut in_query = false;
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        rest = match (first, behind) {
+            (b'%', behind) if in_query => behind,
+            (b'%', [a, b, behind @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => behind,
+            (b'%' | b'#', _) => return false,
+            (byte, behind) if is_graphic(*byte) || *byte >= 0x80 => {
+                in_query |= *byte == b'?';
+                behind
+            }
             _ => return false,
         };
     }

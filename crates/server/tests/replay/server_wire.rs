@@ -50,9 +50,7 @@ struct Seen {
 
 async fn check(case: &Value) -> Outcome {
     let seen = play(case).await;
-    if let Err(why) = safe(case, &seen)
-        && promised(case, &seen) != Some(KNOWN_FAULT)
-    {
+    if let Err(why) = safe(case, &seen) {
         return Outcome::Failed(format!("{why}\n    {}\n    {}", case["preview"], shown(&seen)));
     }
     match (agrees(case, &seen), promised(case, &seen)) {
@@ -95,9 +93,6 @@ fn shown(seen: &Seen) -> String {
         json!(seen.requests)
     )
 }
-
-/// The one difference that breaks a rule: hyper's.
-const KNOWN_FAULT: &str = "empty_list_member";
 
 // --- what the RFCs ask, whatever Go did
 

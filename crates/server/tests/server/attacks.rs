@@ -218,7 +218,7 @@ async fn what_comes_behind_the_last_answer_is_read_up_to_a_point() {
     let running = start(refuse).await;
     for (head, status) in [
         ("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000000\r\n\r\n", "413"),
-        // The connection's own last word, which does not go through hyper.
+        // The connection's own last word.
         ("POST / HTTP/1.1\nHost: h\r\n\r\n", "400"),
     ] {
         let before = running.server.stats().bytes_read;
@@ -319,7 +319,7 @@ async fn smuggling_gets_nowhere() {
         let mut stream = running.connect().await;
         stream.write_all(format!("{request}GET /canary HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await.unwrap();
         let got = read_to_end(&mut stream).await;
-        assert_eq!(got.matches("HTTP/1.").count(), 1, "{name}: {got}");
+        assert_eq!(got.lines().filter(|line| line.starts_with("HTTP/1.")).count(), 1, "{name}: {got}");
         assert_eq!(served.load(Ordering::SeqCst), 0, "{name} reached the canary: {got}");
     }
     running.stop().await;
