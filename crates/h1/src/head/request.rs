@@ -46,6 +46,20 @@ impl RequestHead {
         self.facts.keeps_alive(self.version, framing)
     }
 
+    /// Whether the head came with an `Expect` field, in whatever version: known from the parsing, without a look at the map.
+    /// [`Expectation::from_headers`](crate::Expectation::from_headers) says what it asks for.
+    #[must_use]
+    pub fn has_expect(&self) -> bool {
+        self.facts.expect
+    }
+
+    /// Whether the head came with an `Upgrade` field: known from the parsing, without a look at the map. Whether it counts is
+    /// for the caller: `Connection` has to name it, and HTTP/1.0 does not have it (RFC 9110 section 7.8).
+    #[must_use]
+    pub fn has_upgrade(&self) -> bool {
+        self.facts.upgrade
+    }
+
     /// The host that is asked for, with its port if one was given: the target's, or else that of the `Host` field.
     ///
     /// RFC 9112 section 3.2.2: when the target names a host, the `Host` field is ignored. Empty when neither says anything,
@@ -193,5 +207,40 @@ impl StartLine for RequestLine {
         }
         let start = line.start + target_at;
         Ok(Some(RequestLine { method, target: start..start + target_len, version }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RequestHead, HeadError> {
+        let text = text.replace('|', "\r\n") + "\r\n\r\n";
+        RequestParser::new(Limits::request()).parse(&mut BytesMut::from(text.as_str())).map(|head| head.unwrap())
+    }
+
+    #[test]
+    fn expect_and_upgrade_are_noted() {
+        for (fields, expect, upgrade) in [
+            ("", false, false),
+            ("|Expected: 1|Upgrade-Insecure-Requests: 1", false, false),
+            ("|EXPECT: 100-continue", true, false),
+            ("|upgrade: websocket|Connection: Upgrade", false, true),
+            ("|Upgrade:|Expect:", true, true),
+        ] {
+            let head = parse(&format!("GET / HTTP/1.1|Host: a{fields}")).unwrap();
+            assert_eq!((head.has_expect(), head.has_upgrade()), (expect, upgrade), "{fields}");
+        }
+    }
+
+    /// The parser is used again for the next head of a connection.
+    #[test]
+    fn what_one_head_asks_for_is_not_asked_by_the_next() {
+        let mut parser = RequestParser::new(Limits::request());
+        let mut buf = BytesMut::from(
+            "GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\nUpgrade: y\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        );
+        let heads = [(); 2].map(|()| parser.parse(&mut buf).unwrap().unwrap());
+        assert_eq!(heads.map(|head| (head.has_expect(), head.has_upgrade())), [(true, true), (false, false)]);
     }
 }
