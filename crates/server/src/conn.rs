@@ -17,6 +17,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
 use crate::ServerConfig;
+use crate::clock;
 use crate::config::ConnState;
 use crate::deadlines::{Deadlines, Limit, Limits, Phase};
 use crate::http1::{self, Io};
@@ -92,7 +93,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 async fn http1<H: Handler>(mut io: Io, shared: &Arc<Shared<H>>, watch: &mut Watch) -> End {
     loop {
-        match http1::exchanges(&mut io, &shared.handler, watch).await {
+        // Boxed, so that an idle connection does not keep the room for a request in progress.
+        match Box::pin(http1::exchanges(&mut io, &shared.handler, watch)).await {
             End::Dormant => io.rest(),
             End::Other(head) => {
                 let Some((stream, buf)) = io.into_parts() else { return End::Through };
@@ -317,6 +319,7 @@ impl Watch {
                     return Poll::Ready(Err(End::Cut));
                 }
                 self.link.begin_poll();
+                clock::begin_poll();
                 if let Poll::Ready(done) = work.as_mut().poll(cx) {
                     return Poll::Ready(Ok(done));
                 }
@@ -335,7 +338,7 @@ impl Watch {
     fn look(&mut self, cx: &mut Context<'_>) -> Look {
         // Nearly all polls end between two requests, with the timer set early enough.
         if self.set_for_idle && self.link.rests() && self.link.tracker.keeps_alive() {
-            let now = Instant::now();
+            let now = clock::now();
             let (requests, read, written) = (self.link.requests(), self.link.bytes_read(), self.link.bytes_written());
             if self.set.is_some_and(|set| set > now) && self.deadlines.rest(now, requests, read, written) {
                 return Look::Wait;

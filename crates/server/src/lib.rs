@@ -57,6 +57,7 @@ mod accept;
 mod addr;
 mod body;
 mod check;
+mod clock;
 mod config;
 mod conn;
 mod control;

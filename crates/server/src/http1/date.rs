@@ -2,39 +2,45 @@
 
 use std::cell::Cell;
 use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use roundtrip_types::HttpDate;
+use tokio::time::Instant;
 
 /// As long as every date is.
 const LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 thread_local! {
-    /// The second that was written last, and its text.
-    static LAST: Cell<(u64, [u8; LEN])> = const { Cell::new((u64::MAX, [b' '; LEN])) };
+    /// The text, and from when and until when it holds.
+    static LAST: Cell<(Option<(Instant, Instant)>, [u8; LEN])> = const { Cell::new((None, [b' '; LEN])) };
 }
 
-/// Writes the field.
+/// Writes the field, as it is at `now`.
+///
+/// The system's clock is asked once a second; in between the monotonic one does, which its caller has read anyway.
 #[inline]
-pub(super) fn write(out: &mut Vec<u8>) {
-    let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut last = LAST.get();
-    if last.0 != second {
-        last = text(second);
-        LAST.set(last);
+pub(super) fn write(out: &mut Vec<u8>, now: Instant) {
+    let (holds, mut text) = LAST.get();
+    // A clock that tests wind may be before it, too.
+    if !holds.is_some_and(|(from, until)| from <= now && now < until) {
+        let (fresh, left) = at(SystemTime::now());
+        text = fresh;
+        LAST.set((now.checked_add(left).map(|until| (now, until)), fresh));
     }
     out.extend_from_slice(b"date: ");
-    out.extend_from_slice(&last.1);
+    out.extend_from_slice(&text);
     out.extend_from_slice(b"\r\n");
 }
 
+/// The text of a time, and how long it holds.
 #[cold]
-fn text(second: u64) -> (u64, [u8; LEN]) {
+fn at(time: SystemTime) -> ([u8; LEN], Duration) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut text = [b' '; LEN];
-    let date = HttpDate::from_unix_seconds(i64::try_from(second).unwrap_or(0));
-    // Room for every year that has four digits.
+    let date = HttpDate::from_unix_seconds(i64::try_from(since.as_secs()).unwrap_or(0));
+    // There is room for every year of four digits.
     let _ = write!(&mut text[..], "{date}");
-    (second, text)
+    (text, Duration::from_nanos(1_000_000_000 - u64::from(since.subsec_nanos())))
 }
 
 #[cfg(test)]
@@ -42,13 +48,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_that_of_its_second() {
-        assert_eq!(&text(784_111_777).1, b"Sun, 06 Nov 1994 08:49:37 GMT");
-        let mut out = Vec::new();
-        write(&mut out);
-        let text = String::from_utf8(out).unwrap();
-        let date: HttpDate = text.strip_prefix("date: ").unwrap().trim_end().parse().unwrap();
-        let now = HttpDate::from(SystemTime::now()).unix_seconds();
-        assert!((now - date.unix_seconds()).abs() <= 1, "{text}");
+    fn a_date_holds_until_the_second_is_over() {
+        let (text, left) = at(UNIX_EPOCH + Duration::from_millis(784_111_777_250));
+        assert_eq!((&text, left), (b"Sun, 06 Nov 1994 08:49:37 GMT", Duration::from_millis(750)));
+    }
+
+    #[test]
+    fn it_is_the_systems_time_whatever_the_other_clock_does() {
+        let start = Instant::now();
+        for now in [start, start + Duration::from_secs(3600), start, start + Duration::from_millis(1500)] {
+            let mut out = Vec::new();
+            write(&mut out, now);
+            let text = String::from_utf8(out).unwrap();
+            let date: HttpDate = text.strip_prefix("date: ").unwrap().trim_end().parse().unwrap();
+            let real = HttpDate::from(SystemTime::now()).unix_seconds();
+            assert!((0..=1).contains(&(real - date.unix_seconds())), "{text}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use super::inbound::{Inbound, Rest};
 use super::io::Io;
 use super::{date, said_length};
 use crate::body::poll_body;
+use crate::clock;
 use crate::conn::End;
 use crate::control::ResponseController;
 use crate::link::{self, Link};
@@ -162,7 +163,7 @@ impl<'a> Exchange<'a> {
             out.truncate(out.len() - "connection: close\r\n".len());
         }
         if !said.date {
-            date::write(out);
+            date::write(out, clock::now());
         }
         match (self.last, is_http10) {
             _ if said.connection || framing == Framing::UntilClose => {}
@@ -175,6 +176,8 @@ impl<'a> Exchange<'a> {
             self.encoder = Some(BodyEncoder::new(framing));
             self.body = std::mem::take(response.body_mut());
         }
+        // The next request's fields go where these were.
+        self.io.reuse_headers(std::mem::take(response.headers_mut()));
     }
 
     /// Sends the response, with what goes on beside it. `None` if the connection goes on.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use http::HeaderMap;
 use roundtrip_h1::{HeadError, Leniency, Limits, RequestHead, RequestParser};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
@@ -113,12 +114,21 @@ impl Io {
         }
     }
 
+    /// Takes a map whose memory the next request may use.
+    #[inline]
+    pub(super) fn reuse_headers(&mut self, map: HeaderMap) {
+        if map.capacity() <= MOST_FIELDS_KEPT {
+            self.parser.reuse_headers(map);
+        }
+    }
+
     /// Gives memory back that an idle connection does not need.
     pub(crate) fn rest(&mut self) {
         if self.buf.is_empty() {
             self.buf = BytesMut::new();
         }
         self.out.forget();
+        self.parser.reuse_headers(HeaderMap::new());
     }
 
     /// Looks for the end of the stream, and asks to be woken when it comes. No system call while nothing has come.
@@ -209,6 +219,9 @@ impl Io {
         Some((stream, self.buf))
     }
 }
+
+/// Room for so many fields may wait for the next request.
+const MOST_FIELDS_KEPT: usize = 64;
 
 /// Room for a read of a head: nearly all fit in.
 const HEAD_ROOM: usize = 4 << 10;

@@ -17,7 +17,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderValue, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Method, StatusCode, Version};
 use roundtrip_h1::{Expectation, Framing, RequestHead, request_framing};
 use roundtrip_types::{Body, Handler, Request, Response};
@@ -63,21 +63,21 @@ async fn exchange<H: Handler>(io: &mut Io, handler: &H, link: &Arc<Link>) -> Opt
         Came::Malformed(error) => return Some(End::Refused(error.response_status(), error.to_string())),
         Came::Lost => return Some(End::Failed(None)),
     };
-    if head.method == Method::CONNECT || (head.headers.contains_key(UPGRADE) && head.version == Version::HTTP_11) {
+    if head.method == Method::CONNECT || (head.has_upgrade() && head.version == Version::HTTP_11) {
         return Some(End::Other(written(&head)));
     }
     let framing = match request_framing(&head) {
         Ok(framing) => framing,
         Err(error) => return Some(End::Refused(error.response_status(), error.to_string())),
     };
-    let keeps_alive = head.keep_alive(framing);
+    let (keeps_alive, expects) = (head.keep_alive(framing), head.has_expect());
     let RequestHead { method, target, version, headers, .. } = head;
     let number = link.begin_request(BodyFraming::Length(0));
     let mut req = Request::new(Body::empty());
     (*req.method_mut(), *req.uri_mut(), *req.version_mut(), *req.headers_mut()) = (method, target, version, headers);
     let mut flags = if version < Version::HTTP_11 { link::NO_INTERIM } else { 0 };
     let mut instead = None;
-    if req.headers().contains_key(EXPECT) {
+    if expects {
         match Expectation::from_headers(version, req.headers()) {
             Expectation::None => {}
             Expectation::Continue => flags |= link::EXPECTS_CONTINUE,
