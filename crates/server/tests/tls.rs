@@ -570,3 +570,44 @@ async fn http2_connections_that_end_say_goodbye() {
         }
     }
 }
+
+/// The end of a response may be with TLS and not yet with the socket when the last write returns: it must not stay there.
+#[tokio::test]
+async fn the_end_of_a_response_does_not_stay_in_tls() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let sized = |req: Request| async move { vec![b'z'; req.uri().path()[1..].parse().unwrap()] };
+    let host = Server::with_config(sized, ServerConfig::default());
+    let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().tcp().unwrap();
+    let serving = tokio::spawn(host.serve_tls(listener, tls));
+    let mut stream = connect(addr, "h.test", &client(&[server.cert.der()], &[], None)).await.unwrap();
+    let mut waited = 0;
+    // Somewhere in here all of a response is written and its end does not fit into the socket.
+    for size in (500_000..8_000_000).step_by(40_000) {
+        let before = host.stats().bytes_written;
+        stream.write_all(format!("GET /{size} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // As much as goes without our reading.
+        let mut written = 0;
+        while host.stats().bytes_written != written || written == before {
+            written = host.stats().bytes_written;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        waited += u64::from(written < before + size);
+        let (mut got, mut body) = (Vec::new(), None);
+        while body.is_none_or(|body| got.len() < body + usize::try_from(size).unwrap()) {
+            let read = tokio::time::timeout(Duration::from_secs(5), stream.read_buf(&mut got)).await;
+            assert!(read.unwrap_or_else(|_| panic!("{} of {size} bytes came", got.len())).unwrap() > 0);
+            body = body.or_else(|| got.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4));
+        }
+        if waited > 3 {
+            // Larger ones do not fit by far.
+            break;
+        }
+    }
+    assert!(waited > 0, "no response was too large for the socket");
+    drop(stream);
+    host.close().await;
+    serving.await.unwrap().unwrap();
+}

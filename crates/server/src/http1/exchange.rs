@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
         loop {
             let fills = self.fill(cx);
-            if !self.io.out.is_empty() || self.link.has(link::DIRTY) {
+            if !self.io.out.is_empty() {
                 match self.io.poll_flush(cx) {
                     Poll::Ready(Ok(())) if fills == Fill::Full => continue,
                     Poll::Ready(Ok(())) => {}

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::AsyncWrite;
@@ -19,6 +19,8 @@ pub(super) struct Out {
     piece: Bytes,
     /// What comes behind the piece.
     behind: &'static [u8],
+    /// The stream may keep what it was given: TLS does.
+    unflushed: bool,
 }
 
 /// Up to so much, copying costs less than a write of several parts.
@@ -28,8 +30,13 @@ const COPIED: usize = 8 << 10;
 const MOST: usize = 64 << 10;
 
 impl Out {
+    /// Whether all of it has gone.
     pub(super) fn is_empty(&self) -> bool {
-        self.at == self.bytes.len() && self.piece.is_empty() && self.behind.is_empty()
+        !self.unflushed && !self.has_bytes()
+    }
+
+    fn has_bytes(&self) -> bool {
+        !(self.at == self.bytes.len() && self.piece.is_empty() && self.behind.is_empty())
     }
 
     /// Whether more may be put in.
@@ -67,7 +74,7 @@ impl Out {
         link: &Link,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while self.has_bytes() {
             let polled = if self.piece.is_empty() && self.behind.is_empty() {
                 Pin::new(&mut *stream).poll_write(cx, &self.bytes[self.at..])
             } else {
@@ -84,6 +91,7 @@ impl Out {
             match written? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => {
+                    self.unflushed = true;
                     link.count_written(count);
                     self.advance(count);
                 }
@@ -91,16 +99,16 @@ impl Out {
         }
         self.bytes.clear();
         self.at = 0;
+        let Poll::Ready(flushed) = Pin::new(stream).poll_flush(cx) else {
+            link.raise(link::DIRTY);
+            link.waits(link::WRITE_PENDING);
+            return Poll::Pending;
+        };
+        self.unflushed = false;
         if link.has(link::DIRTY) {
             link.lower(link::DIRTY);
         }
-        match Pin::new(stream).poll_flush(cx) {
-            Poll::Pending => {
-                link.waits(link::WRITE_PENDING);
-                Poll::Pending
-            }
-            flushed => Poll::Ready(ready!(flushed)),
-        }
+        Poll::Ready(flushed)
     }
 
     fn advance(&mut self, count: usize) {
@@ -138,7 +146,7 @@ mod tests {
                 left -= count;
                 assert_eq!(rest(&out), want[want.len() - left..]);
             }
-            assert!(out.is_empty());
+            assert!(!out.has_bytes());
         }
     }
 }

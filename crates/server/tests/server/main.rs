@@ -7,6 +7,7 @@ mod attacks;
 mod control;
 mod idle;
 mod load;
+mod pieces;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
