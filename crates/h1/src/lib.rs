@@ -72,6 +72,7 @@
 //! | white space before a colon ([`Leniency::space_before_colon`]) | off | off | 5.1: a server MUST refuse |
 //! | white space behind a chunk size ([`Leniency::space_after_chunk_size`]) | off | off | 7.1.1: not in the grammar |
 //! | unencoded ``[ \ ] ^ ` { \| }`` in targets ([`Leniency::unencoded_target`]) | on | - | 3.2: SHOULD be refused |
+//! | whatever else a [`Uri`](http::Uri) takes in targets ([`Leniency::any_target`]) | off | - | 3.2: SHOULD be refused |
 //! | empty lines before the message | skipped | refused | 2.2: a server SHOULD skip one |
 //! | status line without reason and without the space before it | - | taken | 4: the space MUST be sent |
 //! | a minor version above 1 | as 1.1 | as 1.1 | 9110 2.5 |

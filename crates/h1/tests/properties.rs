@@ -139,8 +139,9 @@ const REQUESTS: &[&str] = &[
 ];
 
 fn leniency() -> impl Strategy<Value = Leniency> {
-    any::<[bool; 5]>().prop_map(|[bare_lf, obs_fold, space_before_colon, space_after_chunk_size, unencoded_target]| {
-        Leniency { bare_lf, obs_fold, space_before_colon, space_after_chunk_size, unencoded_target }
+    (any::<[bool; 5]>(), any::<bool>()).prop_map(|(switches, any_target)| {
+        let [bare_lf, obs_fold, space_before_colon, space_after_chunk_size, unencoded_target] = switches;
+        Leniency { bare_lf, obs_fold, space_before_colon, space_after_chunk_size, unencoded_target, any_target }
     })
 }
 

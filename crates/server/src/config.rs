@@ -114,8 +114,8 @@ pub struct ServerConfig {
 
     /// How many fields a request's head may have, and its trailers.
     ///
-    /// Default 100; more is answered with 431. Any other value than 100 costs two allocations a request. Go:
-    /// `Server.MaxHeaderValueCount`, 500.
+    /// Default 500; more is answered with 431. It bounds the work of looking at fields, and their memory (some 100 bytes each). Go:
+    /// `Server.MaxHeaderValueCount`, as many.
     pub max_header_count: usize,
 
     /// How many requests a connection may carry; the last response says `Connection: close`.
@@ -190,7 +190,7 @@ impl Default for ServerConfig {
             max_connections: Some(16_384),
             tls_handshake_timeout: Some(Duration::from_secs(10)),
             max_header_bytes: 1 << 20,
-            max_header_count: 100,
+            max_header_count: 500,
             max_requests_per_connection: None,
             keep_alives: true,
             general_options: true,

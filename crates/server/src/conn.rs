@@ -1,4 +1,4 @@
-//! One connection's task: hyper's state machine, the limits around it, and its last word.
+//! One connection's task: what speaks its protocol, the limits around that, and its last word.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -42,20 +42,16 @@ impl<H> Shared<H> {
         http1
             // All time limits are ours.
             .header_read_timeout(None)
+            .max_headers(config.max_header_count)
             .max_header_size(config.max_header_bytes.max(1))
             .max_buf_size(config.max_header_bytes.saturating_add(1).max(HYPERS_MAX_BUF))
             // Clients that stop sending are our business: see `Wire`.
             .half_close(true);
-        if config.max_header_count != HYPERS_MAX_HEADERS {
-            // Told otherwise, hyper allocates room for them with each request.
-            http1.max_headers(config.max_header_count);
-        }
         Shared { handler, config: Arc::new(config), http1 }
     }
 }
 
-/// hyper's own limits, which are also those that cost nothing.
-const HYPERS_MAX_HEADERS: usize = 100;
+/// hyper's own limit.
 const HYPERS_MAX_BUF: usize = 8192 + 4096 * 100;
 
 /// Serves a connection until it ends, in whatever way. Its errors are the peer's affair and end here.
@@ -544,9 +540,9 @@ enum Look {
     End(End),
 }
 
-/// How long a connection is idle before hyper is dropped, and made anew with the next request: it keeps 8 KB to read into, which
-/// most idle connections never need again. Making it anew costs some 3 allocations, far less than a request; looking at
-/// connections that are not idle for that long costs a timer four times a second.
+/// How long a connection is idle before its buffers are dropped, and made anew with the next request: 4 KB to read into, room for a
+/// request in progress, and hyper if it was there, which most idle connections never need again. Making them anew costs some 4
+/// allocations; looking at connections that are not idle for that long costs a timer four times a second.
 const DORMANT: Duration = Duration::from_millis(250);
 
 /// How long a server that stops waits for the first request of a connection that has carried none.

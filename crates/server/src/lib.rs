@@ -1,8 +1,9 @@
 //! Go's `http.Server` for Rust: listeners, connections and shutdown around any [`Handler`](roundtrip_types::Handler).
 //!
-//! hyper speaks HTTP/1.1 and HTTP/2 on the wire; this crate listens and accepts (TCP, unix sockets, TLS), gives each connection a
-//! task, calls the handler, keeps the connection alive from request to request, holds its clients to limits, and stops
-//! without losing work. It knows no router: give it a `ServeMux`, an async function, or any other handler.
+//! It listens and accepts (TCP, unix sockets, TLS), gives each connection a task that reads requests, calls the handler and writes
+//! the response, holds clients to limits, and stops without losing work. HTTP/1.1 is spoken by this crate itself, over
+//! [`roundtrip-h1`](roundtrip_h1); HTTP/2, and connections that are asked to upgrade, by hyper. It knows no router: give it a
+//! `ServeMux`, an async function, or any other handler.
 //!
 //! [`TimeoutHandler`] and [`Observed`] go around handlers; more that do stand in `roundtrip-types`.
 //!
@@ -36,7 +37,7 @@
 //! | does not read | `write_stall_timeout`, `min_write_rate` | 30 s, 256 B/s | reset |
 //! | keeps a connection for later | `idle_timeout` | 60 s | closed |
 //! | leaves while a handler works | `half_close_timeout` | 5 s | the handler is dropped |
-//! | sends a head without end | `max_header_bytes`, `max_header_count` | 1 MiB, 100 | 431 |
+//! | sends a head without end | `max_header_bytes`, `max_header_count` | 1 MiB, 500 | 431 |
 //! | opens connections without end | `max_connections` | 16,384 | the others wait |
 //! | resets streams, floods with CONTINUATION | (HTTP/2) | | the connection ends |
 //! | sends what two parties may read in two ways | | | 400, closed |

@@ -83,3 +83,33 @@ fn is_any_path_and_query(text: &[u8]) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_target_is_any_but_bad_escapes_in_paths_and_fragments() {
+        let lenient = Leniency { any_target: true, ..Leniency::request() };
+        for (target, strict, any) in [
+            ("/a%2Fb?c=%2F", true, true),
+            ("/?q=100%", false, true),
+            ("/?q=%zz&r=%", false, true),
+            ("/\u{fc}?\u{fc}", false, true),
+            ("/\"a\"", false, true),
+            ("/a%zz", false, false),
+            ("/a%", false, false),
+            ("/a%2", false, false),
+            ("/a#b", false, false),
+            ("/?a#b", false, false),
+            ("/a b", false, false),
+            ("/a\u{7f}", false, false),
+            ("a", false, false),
+            ("http://h/?q=%", false, true),
+            ("http://u@h/", false, false),
+        ] {
+            assert_eq!(is_valid(&Method::GET, target.as_bytes(), Leniency::request()), strict, "{target}");
+            assert_eq!(is_valid(&Method::GET, target.as_bytes(), lenient), any, "{target}");
+        }
+    }
+}

@@ -19,6 +19,7 @@ pub(crate) fn target(name: &str, input: &[u8]) {
         space_before_colon: flags & 4 != 0,
         space_after_chunk_size: flags & 8 != 0,
         unencoded_target: flags & 16 != 0,
+        any_target: flags & 32 != 0,
     };
     let method = [Method::GET, Method::HEAD, Method::CONNECT, Method::POST][usize::from(flags >> 6)].clone();
     match name {

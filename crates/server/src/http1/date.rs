@@ -11,8 +11,15 @@ use tokio::time::Instant;
 const LEN: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
 thread_local! {
-    /// The text, and from when and until when it holds.
-    static LAST: Cell<(Option<(Instant, Instant)>, [u8; LEN])> = const { Cell::new((None, [b' '; LEN])) };
+    static LAST: Cell<Option<Written>> = const { Cell::new(None) };
+}
+
+/// A text, and from when and until when it holds.
+#[derive(Clone, Copy)]
+struct Written {
+    text: [u8; LEN],
+    from: Instant,
+    until: Instant,
 }
 
 /// Writes the field, as it is at `now`.
@@ -20,15 +27,15 @@ thread_local! {
 /// The system's clock is asked once a second; in between the monotonic one does, which its caller has read anyway.
 #[inline]
 pub(super) fn write(out: &mut Vec<u8>, now: Instant) {
-    let (holds, mut text) = LAST.get();
     // A clock that tests wind may be before it, too.
-    if !holds.is_some_and(|(from, until)| from <= now && now < until) {
-        let (fresh, left) = at(SystemTime::now());
-        text = fresh;
-        LAST.set((now.checked_add(left).map(|until| (now, until)), fresh));
-    }
+    let written = LAST.get().filter(|last| last.from <= now && now < last.until).unwrap_or_else(|| {
+        let (text, left) = at(SystemTime::now());
+        let written = Written { text, from: now, until: now.checked_add(left).unwrap_or(now) };
+        LAST.set(Some(written));
+        written
+    });
     out.extend_from_slice(b"date: ");
-    out.extend_from_slice(&text);
+    out.extend_from_slice(&written.text);
     out.extend_from_slice(b"\r\n");
 }
 
