@@ -56,6 +56,8 @@ pub(crate) fn all() -> Vec<Case> {
         response("parse/response_3_lower", LOWER_CASE_RESPONSE, false),
         response("parse/response_6", SMALL_RESPONSE, false),
         response("parse/response_6_reused_map", SMALL_RESPONSE, true),
+        request("parse/request_3", SMALL_REQUEST),
+        request("parse/request_10", PAGE_REQUEST),
         request("parse/request_20", BROWSER_REQUEST),
         response("parse/response_100", hundred_fields(), false),
         chunks("decode/chunks_16B", 16, 256),
@@ -63,12 +65,15 @@ pub(crate) fn all() -> Vec<Case> {
         chunks("decode/chunks_64KB", 64 << 10, 2),
         encoded_request("encode/request_small", "GET /users/42?x=1 HTTP/1.1\r\nHost: 127.0.0.1:12302\r\n\r\n"),
         encoded_request("encode/request_20", BROWSER_REQUEST),
+        encoded_response("encode/response_3", LOWER_CASE_RESPONSE),
         encoded_response("encode/response_6", SMALL_RESPONSE),
         encoded_response("encode/response_100", hundred_fields()),
         encoded_chunks("encode/chunks_16B", 16, 256),
         encoded_chunks("encode/chunks_1KB", 1 << 10, 64),
         encoded_chunks("encode/chunks_64KB", 64 << 10, 2),
         exchange::case("exchange/get_6", SMALL_RESPONSE),
+        exchange::served("exchange/serve_3", SMALL_REQUEST),
+        exchange::served("exchange/serve_10", PAGE_REQUEST),
     ]
 }
 
@@ -86,6 +91,25 @@ const LOWER_CASE_RESPONSE: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 19\r\n\
     date: Tue, 24 Nov 2026 12:00:00 GMT\r\n\r\n";
+
+/// What a command line tool sends.
+const SMALL_REQUEST: &str = "GET / HTTP/1.1\r\n\
+    Host: 127.0.0.1:12302\r\n\
+    User-Agent: curl/8.14.1\r\n\
+    Accept: */*\r\n\r\n";
+
+/// What a browser sends for something of a page, as Firefox does.
+const PAGE_REQUEST: &str = "GET /static/site.css?v=42 HTTP/1.1\r\n\
+    Host: www.example.org\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0\r\n\
+    Accept: text/css,*/*;q=0.1\r\n\
+    Accept-Language: en-US,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Connection: keep-alive\r\n\
+    Referer: https://www.example.org/index.html\r\n\
+    Sec-Fetch-Dest: style\r\n\
+    Sec-Fetch-Mode: no-cors\r\n\
+    Sec-Fetch-Site: same-origin\r\n\r\n";
 
 /// What a browser sends for a page, with two fields that no table knows.
 const BROWSER_REQUEST: &str = "GET /index.html?x=1 HTTP/1.1\r\n\
@@ -186,7 +210,12 @@ fn request(name: &'static str, text: &'static str) -> Case {
         let status = config.parse_request_with_uninit_headers(&mut head, black_box(&buf), &mut space);
         black_box(status.expect("it is valid"));
     };
-    let ways = vec![setup(text.as_bytes()), (Way::Ours, Box::new(ours) as Turn), (Way::Httparse, Box::new(httparse))];
+    let ways: Vec<(Way, Turn)> = vec![
+        setup(text.as_bytes()),
+        (Way::Ours, Box::new(ours)),
+        (Way::Httparse, Box::new(httparse)),
+        (Way::Map, map(text)),
+    ];
     Case { name, bytes: text.len(), ways }
 }
 

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Version};
 use crate::excerpt::Excerpt;
 use crate::fields::known_index;
 use crate::framing::{Framing, FramingError};
+use crate::head::is_host;
 use crate::syntax::{decimal, list};
 
 /// The fields of a head that say where its body ends and whether the connection stays; and whether some rare ones are there.
@@ -15,11 +16,13 @@ pub(crate) struct Facts {
     length: Length,
     transfer: Transfer,
     connection: Connection,
-    /// Whether there is a `Content-Encoding` field. Only told of the heads that were parsed.
+    /// Only told of the heads that were parsed, like all below.
+    pub(crate) host: Host,
+    /// Whether there is a `Content-Encoding` field.
     pub(crate) coded: bool,
-    /// Whether there is an `Expect` field, told like `coded`.
+    /// Whether there is an `Expect` field.
     pub(crate) expect: bool,
-    /// Whether there is an `Upgrade` field, told like `coded`.
+    /// Whether there is an `Upgrade` field.
     pub(crate) upgrade: bool,
 }
 
@@ -40,6 +43,16 @@ enum Transfer {
     Absent,
     Chunked,
     Bad,
+}
+
+/// What the `Host` fields say together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Host {
+    #[default]
+    Absent,
+    Valid,
+    Bad,
+    Repeated,
 }
 
 /// The options of `Connection` that concern persistence.
@@ -68,6 +81,7 @@ impl Facts {
         const LENGTH: u8 = known_index("Content-Length");
         const TRANSFER: u8 = known_index("Transfer-Encoding");
         const OPTIONS: u8 = known_index("Connection");
+        const HOST: u8 = known_index("Host");
         const CODING: u8 = known_index("Content-Encoding");
         const EXPECT: u8 = known_index("Expect");
         const UPGRADE: u8 = known_index("Upgrade");
@@ -75,6 +89,7 @@ impl Facts {
             LENGTH => self.length = self.length.and(value),
             TRANSFER => self.transfer = self.transfer.and(value),
             OPTIONS => self.connection.add(value),
+            HOST => self.host = self.host.and(value),
             CODING => self.coded = true,
             EXPECT => self.expect = true,
             UPGRADE => self.upgrade = true,
@@ -149,6 +164,17 @@ impl Transfer {
         match (self, codings.next(), codings.next()) {
             (Transfer::Absent, Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Transfer::Chunked,
             _ => Transfer::Bad,
+        }
+    }
+}
+
+impl Host {
+    /// RFC 9112 section 3.2: one field, with a valid value.
+    fn and(self, value: &[u8]) -> Self {
+        match self {
+            Host::Absent if is_host(value) => Host::Valid,
+            Host::Absent => Host::Bad,
+            _ => Host::Repeated,
         }
     }
 }

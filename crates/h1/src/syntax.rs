@@ -78,6 +78,24 @@ pub(crate) fn kinds(text: &[u8]) -> Kinds {
     Kinds { space_or_control: bad & HIGH != 0, above_ascii: any & HIGH != 0 }
 }
 
+/// Whether every byte passes, for a test of a few comparisons: sixteen bytes at a time, which the compiler makes one vector of. The
+/// last of them may overlap those before.
+#[inline(always)]
+pub(crate) fn all(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
+    // Without an early exit inside of a block, so that it becomes a vector.
+    let whole = |block: &[u8; 16]| block.iter().fold(true, |all, &b| all & test(b));
+    if let Some(end) = text.last_chunk() {
+        whole(end) && text.as_chunks().0.iter().all(whole)
+    } else if let (Some(start), Some(end)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let mut block = [0; 16];
+        block[..8].copy_from_slice(start);
+        block[8..].copy_from_slice(end);
+        whole(&block)
+    } else {
+        text.iter().all(|&b| test(b))
+    }
+}
+
 /// `field-vchar / SP / HTAB` of RFC 9110 section 5.5, obs-text included; also the bytes of a reason phrase (RFC 9112 section 4).
 pub(crate) fn is_text(b: u8) -> bool {
     CLASS[usize::from(b)] & TEXT != 0
@@ -157,6 +175,18 @@ mod tests {
             }
         }
         assert_eq!(kinds(b""), Kinds { space_or_control: false, above_ascii: false });
+    }
+
+    #[test]
+    fn all_looks_at_every_byte() {
+        for len in 0..70 {
+            assert!(all(&vec![b'x'; len], |b| b == b'x'), "{len}");
+            for at in 0..len {
+                let mut text = vec![b'x'; len];
+                text[at] = b'y';
+                assert!(!all(&text, |b| b == b'x'), "{at} of {len}");
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::syntax::{all, decimal};
+
 /// Whether `text` is `uri-host [ ":" port ]` without user information, as the `Host` field and an authority have it.
 ///
 /// **Shape**: the host is a registered name (RFC 3986 section 3.2.2, so letters, digits, most punctuation, and bytes
@@ -20,6 +22,17 @@ use std::net::Ipv6Addr;
 /// ```
 #[must_use]
 pub fn is_host(text: &[u8]) -> bool {
+    // The usual host is letters, digits, dots and hyphens, with or without a port. Read backwards, the port is found in a few steps.
+    let digits = text.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let (name, port) = match text[..text.len() - digits] {
+        [ref name @ .., b':'] => (name, &text[text.len() - digits..]),
+        _ => (text, &[][..]),
+    };
+    let is_usual = all(name, |b| matches!(b | 0x20, b'a'..=b'z') | matches!(b, b'-' | b'.' | b'0'..=b'9'));
+    if is_usual { is_port(port) } else { is_unusual_host(text) }
+}
+
+fn is_unusual_host(text: &[u8]) -> bool {
     if let Some(literal) = text.strip_prefix(b"[") {
         let Some(close) = literal.iter().position(|&b| b == b']') else { return false };
         let (address, rest) = (&literal[..close], &literal[close + 1..]);
@@ -34,7 +47,7 @@ pub fn is_host(text: &[u8]) -> bool {
 
 /// `*DIGIT`, and a number that fits 16 bits.
 fn is_port(text: &[u8]) -> bool {
-    text.is_empty() || crate::syntax::decimal(text).is_some_and(|port| port <= u64::from(u16::MAX))
+    text.is_empty() || decimal(text).is_some_and(|port| port <= u64::from(u16::MAX))
 }
 
 /// `*( unreserved / pct-encoded / sub-delims )`.
@@ -51,4 +64,47 @@ fn is_registered_name(mut text: &[u8]) -> bool {
         };
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_hosts_are_no_different() {
+        for name in [
+            "",
+            "a",
+            "a.b-c.D9",
+            "127.0.0.1",
+            "localhost",
+            "www.example.org",
+            "long.name.of.many.example.org",
+            "a_b",
+            "%41",
+        ] {
+            for port in [
+                "",
+                ":",
+                ":0",
+                ":80",
+                ":0080",
+                ":65535",
+                ":65536",
+                ":99999999999999999999",
+                ":8a",
+                ":-1",
+                ":80:80",
+                "::",
+            ] {
+                for odd in ["", "/", "@", ":", " ", "%", "%4", "\0", "\u{e9}"] {
+                    for text in
+                        [format!("{name}{port}{odd}"), format!("{odd}{name}{port}"), format!("{name}{odd}{port}")]
+                    {
+                        assert_eq!(is_host(text.as_bytes()), is_unusual_host(text.as_bytes()), "{text:?}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -2,16 +2,15 @@
 
 use std::ops::Range;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::HOST;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::excerpt::Excerpt;
-use crate::facts::Facts;
+use crate::facts::{Facts, Host};
 use crate::framing::Framing;
-use crate::head::host::is_host;
 use crate::head::parser::{HeadParser, StartLine};
-use crate::head::{HeadError, target, version};
+use crate::head::{HeadError, narrowed, target, version};
 use crate::leniency::Leniency;
 use crate::limits::Limits;
 use crate::syntax::is_tchar;
@@ -102,6 +101,8 @@ pub struct RequestParser(HeadParser<RequestLine>);
 struct RequestLine {
     method: Method,
     target: Range<usize>,
+    /// Whether the target is a [plain](target::is_plain) one.
+    plain: bool,
     version: Version,
 }
 
@@ -133,15 +134,15 @@ impl RequestParser {
     /// When the bytes are no HTTP/1 request head, or one that has to be refused, or pass a limit.
     /// [`HeadError::response_status`] says with which status to answer; the connection has to be closed then.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
-        let Some((block, RequestLine { method, target, version })) = self.0.parse(buf)? else { return Ok(None) };
-        let head_bytes = block.len();
-        let text = block.slice(target);
-        let target = match target::to_uri(text.clone()) {
-            Some(target) => target,
-            None if text.len() > MAX_URI_LEN => return self.0.fail(HeadError::TargetTooLong { limit: MAX_URI_LEN }),
-            None => return self.0.fail(HeadError::Target(Excerpt::new(&text))),
+        let Some((block, RequestLine { method, target, plain, version })) = self.0.parse(buf)? else {
+            return Ok(None);
         };
-        if let Err(error) = check_host(version, &self.0.headers) {
+        let head_bytes = block.len();
+        let target = match target_of(block, target, plain) {
+            Ok(target) => target,
+            Err(error) => return self.0.fail(error),
+        };
+        if let Err(error) = check_host(version, self.0.facts.host, &self.0.headers) {
             return self.0.fail(error);
         }
         let headers = std::mem::take(&mut self.0.headers);
@@ -160,21 +161,42 @@ impl RequestParser {
 /// What [`Uri`] holds.
 const MAX_URI_LEN: usize = u16::MAX as usize - 1;
 
+/// The target in `block`, without another reference to it if that can be.
+fn target_of(block: Bytes, place: Range<usize>, plain: bool) -> Result<Uri, HeadError> {
+    let too_long = HeadError::TargetTooLong { limit: MAX_URI_LEN };
+    if plain {
+        return match place.len() {
+            1 => Ok(Uri::default()), // which is `/`
+            _ => target::to_uri(narrowed(block, place)).ok_or(too_long),
+        };
+    }
+    let text = block.slice(place);
+    match target::to_uri(text.clone()) {
+        Some(target) => Ok(target),
+        None if text.len() > MAX_URI_LEN => Err(too_long),
+        None => Err(HeadError::Target(Excerpt::new(&text))),
+    }
+}
+
 /// RFC 9112 section 3.2: one `Host` with a valid value; only HTTP/1.0 may go without.
-fn check_host(version: Version, headers: &HeaderMap) -> Result<(), HeadError> {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) if version < Version::HTTP_11 => Ok(()),
-        (None, _) => Err(HeadError::MissingHost),
-        (Some(_), Some(second)) => Err(HeadError::RepeatedHost(Excerpt::new(second.as_bytes()))),
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(host), None) => Err(HeadError::Host(Excerpt::new(host.as_bytes()))),
+fn check_host(version: Version, host: Host, headers: &HeaderMap) -> Result<(), HeadError> {
+    let value = |n| Excerpt::new(headers.get_all(HOST).iter().nth(n).map_or(b"", HeaderValue::as_bytes));
+    match host {
+        Host::Valid => Ok(()),
+        Host::Absent if version < Version::HTTP_11 => Ok(()),
+        Host::Absent => Err(HeadError::MissingHost),
+        Host::Bad => Err(HeadError::Host(value(0))),
+        Host::Repeated => Err(HeadError::RepeatedHost(value(1))),
     }
 }
 
 impl StartLine for RequestLine {
     /// A method is a token, so that TLS and other binary protocols show at their first byte.
+    #[inline]
     fn check_beginning(buf: &[u8]) -> Result<(), HeadError> {
+        if usual_method(buf).is_some() {
+            return Ok(());
+        }
         let bad = buf.iter().take(16).take_while(|&&b| b != b' ' && b != b'\r').find(|&&b| !is_tchar(b));
         match bad {
             // A lone LF is a matter of line ends, not of the method.
@@ -183,31 +205,56 @@ impl StartLine for RequestLine {
         }
     }
 
-    /// Reads `method SP request-target SP HTTP-version` (RFC 9112 section 3): single spaces, and nothing around them.
+    /// The usual line is read at once; whatever else comes is looked at closely.
+    #[inline]
     fn parse(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<Option<Self>, HeadError> {
-        // RFC 9112 section 2.2: a server should ignore at least one empty line before a request.
-        if line.is_empty() {
-            return Ok(None);
-        }
         let text = &buf[line.clone()];
-        let malformed = || HeadError::RequestLine(Excerpt::new(text));
-        let method_len = text.iter().position(|&b| b == b' ').ok_or_else(malformed)?;
-        let target_at = method_len + 1;
-        let target_len = text[target_at..].iter().position(|&b| b == b' ').ok_or_else(malformed)?;
-        let (target, version_text) = (&text[target_at..target_at + target_len], &text[target_at + target_len + 1..]);
-        let method = Method::from_bytes(&text[..method_len])
-            .map_err(|_| HeadError::Method(Excerpt::new(&text[..method_len])))?;
-        let version = match version::parse(version_text) {
-            version::Parsed::Supported(version) => version,
-            version::Parsed::Other => return Err(HeadError::Version(Excerpt::new(version_text))),
-            version::Parsed::Malformed => return Err(malformed()),
-        };
-        if !target::is_valid(&method, target, leniency) {
-            return Err(HeadError::Target(Excerpt::new(target)));
+        if let Some((method, method_len)) = usual_method(text)
+            && let Some(target) = text[method_len + 1..].strip_suffix(b" HTTP/1.1")
+            && target::is_plain(target)
+        {
+            let start = line.start + method_len + 1;
+            let target = start..start + target.len();
+            return Ok(Some(RequestLine { method, target, plain: true, version: Version::HTTP_11 }));
         }
-        let start = line.start + target_at;
-        Ok(Some(RequestLine { method, target: start..start + target_len, version }))
+        parse_request_line(buf, line, leniency)
     }
+}
+
+/// The method and its length, if it is one of the two most frequent and a space stands behind it.
+#[inline]
+fn usual_method(text: &[u8]) -> Option<(Method, usize)> {
+    match text {
+        [b'G', b'E', b'T', b' ', ..] => Some((Method::GET, 3)),
+        [b'P', b'O', b'S', b'T', b' ', ..] => Some((Method::POST, 4)),
+        _ => None,
+    }
+}
+
+/// Reads `method SP request-target SP HTTP-version` (RFC 9112 section 3): single spaces, and nothing around them.
+fn parse_request_line(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<Option<RequestLine>, HeadError> {
+    // RFC 9112 section 2.2: a server should ignore at least one empty line before a request.
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let text = &buf[line.clone()];
+    let malformed = || HeadError::RequestLine(Excerpt::new(text));
+    let method_len = text.iter().position(|&b| b == b' ').ok_or_else(malformed)?;
+    let target_at = method_len + 1;
+    let target_len = text[target_at..].iter().position(|&b| b == b' ').ok_or_else(malformed)?;
+    let (target, version_text) = (&text[target_at..target_at + target_len], &text[target_at + target_len + 1..]);
+    let method =
+        Method::from_bytes(&text[..method_len]).map_err(|_| HeadError::Method(Excerpt::new(&text[..method_len])))?;
+    let version = match version::parse(version_text) {
+        version::Parsed::Supported(version) => version,
+        version::Parsed::Other => return Err(HeadError::Version(Excerpt::new(version_text))),
+        version::Parsed::Malformed => return Err(malformed()),
+    };
+    if !target::is_valid(&method, target, leniency) {
+        return Err(HeadError::Target(Excerpt::new(target)));
+    }
+    let start = line.start + target_at;
+    Ok(Some(RequestLine { method, target: start..start + target_len, plain: false, version }))
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Version};
 
 use crate::excerpt::Excerpt;
 use crate::facts::Facts;
 use crate::framing::Framing;
 use crate::head::parser::{HeadParser, StartLine};
-use crate::head::{HeadError, version};
+use crate::head::{HeadError, narrowed, version};
 use crate::leniency::Leniency;
 use crate::limits::Limits;
 use crate::syntax::is_text;
@@ -166,16 +166,6 @@ fn parse_status_line(buf: &[u8], line: Range<usize>) -> Result<StatusLine, HeadE
         return Err(malformed());
     }
     Ok(StatusLine { version, status, reason: line.end - reason.len()..line.end })
-}
-
-/// `block.slice(range)` out of the block itself, without counting a reference up and another one down.
-fn narrowed(mut block: Bytes, range: Range<usize>) -> Bytes {
-    if range.is_empty() {
-        return Bytes::new(); // and let go of the block
-    }
-    block.truncate(range.end);
-    block.advance(range.start);
-    block
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use http::{Method, Uri};
 
 use crate::head::host::is_host;
 use crate::leniency::Leniency;
-use crate::syntax::is_graphic;
+use crate::syntax::{all, is_graphic};
 
 /// Checks a target by form and byte (RFC 9112 section 3.2 and RFC 3986).
 pub(super) fn is_valid(method: &Method, target: &[u8], leniency: Leniency) -> bool {
@@ -19,6 +19,15 @@ pub(super) fn is_valid(method: &Method, target: &[u8], leniency: Leniency) -> bo
         [b'/', ..] => is_path_and_query(target, leniency),
         _ => is_absolute(target, leniency),
     }
+}
+
+/// Whether this is a path, with or without a query, of no other bytes than the usual ones. Such a target suits every method but CONNECT,
+/// and is refused by [`to_uri`] for its length alone.
+#[inline]
+pub(super) fn is_plain(target: &[u8]) -> bool {
+    // `-` to `9` has the dot, the slash and the digits.
+    target.first() == Some(&b'/')
+        && all(target, |b| matches!(b | 0x20, b'a'..=b'z') | matches!(b, b'-'..=b'9' | b'?' | b'=' | b'&' | b'_'))
 }
 
 /// The target as a [`Uri`] that shares its memory: a path, an authority, `*`, or a whole URL. `None` for the few things that
