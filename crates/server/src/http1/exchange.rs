@@ -149,7 +149,7 @@ impl<'a> Exchange<'a> {
         if self.last && said.connection && !said.close {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        // An interim response may still be on its way; there is no piece before a response.
+        // An interim response may still be on its way.
         let out = self.io.out.bytes();
         let begin = out.len();
         let encoded = encode_response_head(out, method, status, response.headers(), framing);
@@ -286,7 +286,7 @@ impl<'a> Exchange<'a> {
             };
             if framed.is_err() {
                 self.fail();
-            } else if self.body.is_end_stream() && self.io.out.has_room() {
+            } else if self.body.is_end_stream() {
                 self.finish(None);
             }
         }

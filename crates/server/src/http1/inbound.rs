@@ -94,7 +94,7 @@ impl Inbound {
         }
         if io.link.has(link::EXPECTS_CONTINUE) {
             io.link.lower(link::EXPECTS_CONTINUE);
-            if !io.link.has(link::RESPONSE_BEGUN) && io.out.has_room() {
+            if !io.link.has(link::RESPONSE_BEGUN) {
                 io.out.bytes().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             }
             // A failure shows when the body is read.

@@ -167,7 +167,7 @@ impl Io {
     /// Does what a handler has asked of its connection.
     #[cold]
     pub(super) fn serve_asks(&mut self, flags: u32) {
-        if flags & link::OUT_OF_BAND != 0 && self.out.has_room() {
+        if flags & link::OUT_OF_BAND != 0 {
             self.link.lower(link::OUT_OF_BAND);
             let interim = std::mem::take(&mut self.link.control().out_of_band);
             self.out.bytes().extend_from_slice(&interim);
