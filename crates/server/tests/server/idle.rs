@@ -22,8 +22,10 @@ async fn a_connection_that_has_slept_serves_as_before() {
     let idle_timeout = Some(Duration::from_secs(2));
     let running = start_with(echo, ServerConfig { on_state, idle_timeout, ..ServerConfig::default() }).await;
     let mut stream = running.connect().await;
-    for n in 0..4 {
-        let request = format!("POST /{n} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    for n in 0..6 {
+        // Some for another protocol, which is not granted: another state machine reads them.
+        let asks = if n % 3 == 2 { "Connection: upgrade\r\nUpgrade: other\r\n" } else { "" };
+        let request = format!("POST /{n} HTTP/1.1\r\nHost: h\r\n{asks}Content-Length: 2\r\n\r\nhi");
         // Whole, and in two pieces.
         let (first, rest) = request.split_at(if n % 2 == 0 { request.len() } else { 7 });
         stream.write_all(first.as_bytes()).await.unwrap();
@@ -40,13 +42,28 @@ async fn a_connection_that_has_slept_serves_as_before() {
     assert!(read_to_end(&mut stream).await.ends_with("GET /last []"));
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     let mut want = vec![ConnState::New];
-    want.extend([ConnState::Active, ConnState::Idle].repeat(5));
+    want.extend([ConnState::Active, ConnState::Idle].repeat(7));
     want.push(ConnState::Closed);
     while running.server.stats().open > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(*states.lock().unwrap(), want);
-    assert_eq!((running.server.stats().accepted, running.server.stats().requests), (1, 5));
+    assert_eq!((running.server.stats().accepted, running.server.stats().requests), (1, 7));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn requests_behind_one_for_another_protocol_are_served() {
+    let running = start(echo).await;
+    let mut stream = running.connect().await;
+    let asks = "POST /a HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: other\r\nContent-Length: 1\r\n\r\nx";
+    let plain = "GET http://i/b?%20 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let last = "GET /c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    stream.write_all([plain, asks, plain, asks, last].concat().as_bytes()).await.unwrap();
+    let got = read_to_end(&mut stream).await;
+    let bodies: Vec<_> = got.split("\r\n\r\n").skip(1).map(|rest| rest.split("HTTP/1.1").next().unwrap()).collect();
+    assert_eq!(bodies, ["GET http://i/b?%20 []", "POST /a [x]", "GET http://i/b?%20 []", "POST /a [x]", "GET /c []"]);
+    assert_eq!(running.server.stats().requests, 5);
     running.stop().await;
 }
 
