@@ -63,13 +63,13 @@ async fn exchange<H: Handler>(io: &mut Io, handler: &H, link: &Arc<Link>) -> Opt
         Came::Malformed(error) => return Some(End::Refused(error.response_status(), error.to_string())),
         Came::Lost => return Some(End::Failed(None)),
     };
-    if head.method == Method::CONNECT || (head.has_upgrade() && head.version == Version::HTTP_11) {
-        return Some(End::Other(written(&head)));
-    }
     let framing = match request_framing(&head) {
         Ok(framing) => framing,
         Err(error) => return Some(End::Refused(error.response_status(), error.to_string())),
     };
+    if head.method == Method::CONNECT || (head.has_upgrade() && head.version == Version::HTTP_11) {
+        return Some(End::Other(written(&head)));
+    }
     let (keeps_alive, expects) = (head.keep_alive(framing), head.has_expect());
     let RequestHead { method, target, version, headers, .. } = head;
     let number = link.begin_request(BodyFraming::Length(0));

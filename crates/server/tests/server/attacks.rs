@@ -273,6 +273,10 @@ async fn smuggling_gets_nowhere() {
             "chunked and length",
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
         ),
+        (
+            "chunked and length, and another protocol",
+            "POST / HTTP/1.1\r\nHost: h\r\nUpgrade: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+        ),
         ("two lengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n"),
         ("length list", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0, 40\r\n\r\n"),
         ("signed length", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: +0\r\n\r\n"),
