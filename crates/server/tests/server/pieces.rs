@@ -173,9 +173,19 @@ fn bodies(got: &[u8], asked: &[Asked]) -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn however_requests_come_each_gets_its_own_answer() {
+    each_gets_its_own_answer(1..150).await;
+}
+
+/// Bodies are read by tasks on other threads than their connection's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whichever_thread_reads_a_body_it_is_the_whole_one() {
+    each_gets_its_own_answer(1000..1150).await;
+}
+
+async fn each_gets_its_own_answer(seeds: std::ops::Range<u64>) {
     let running = start(handler).await;
     let mut served = 0;
-    for seed in 1..150 {
+    for seed in seeds {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
         let count = 1 + dice.below(8);
         let asked: Vec<_> = (1..=count).map(|n| ask(&mut dice, n == count)).collect();
