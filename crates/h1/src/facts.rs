@@ -181,7 +181,20 @@ impl Host {
 
 impl Connection {
     /// Takes in the options of one field line (RFC 9110 section 7.6.1: a list, in any case).
+    #[inline]
     fn add(&mut self, value: &[u8]) {
+        // The usual ones: of known length, so that they are compared in a few steps.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+        } else if value == b"close" {
+            self.close = true;
+        } else {
+            self.add_options(value);
+        }
+    }
+
+    #[inline(never)]
+    fn add_options(&mut self, value: &[u8]) {
         for option in list(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");

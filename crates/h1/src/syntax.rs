@@ -78,19 +78,17 @@ pub(crate) fn kinds(text: &[u8]) -> Kinds {
     Kinds { space_or_control: bad & HIGH != 0, above_ascii: any & HIGH != 0 }
 }
 
-/// Whether every byte passes, for a test of a few comparisons: sixteen bytes at a time, which the compiler makes one vector of. The
-/// last of them may overlap those before.
+/// Whether every byte passes, for a test of a few comparisons: sixteen or eight bytes at a time, which the compiler makes one vector
+/// of. The last of them may overlap those before.
 #[inline(always)]
 pub(crate) fn all(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
     // Without an early exit inside of a block, so that it becomes a vector.
-    let whole = |block: &[u8; 16]| block.iter().fold(true, |all, &b| all & test(b));
+    let of_16 = |block: &[u8; 16]| block.iter().fold(true, |all, &b| all & test(b));
+    let of_8 = |block: &[u8; 8]| block.iter().fold(true, |all, &b| all & test(b));
     if let Some(end) = text.last_chunk() {
-        whole(end) && text.as_chunks().0.iter().all(whole)
-    } else if let (Some(start), Some(end)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let mut block = [0; 16];
-        block[..8].copy_from_slice(start);
-        block[8..].copy_from_slice(end);
-        whole(&block)
+        of_16(end) && text.as_chunks().0.iter().all(of_16)
+    } else if let (Some(start), Some(end)) = (text.first_chunk(), text.last_chunk()) {
+        of_8(start) && of_8(end)
     } else {
         text.iter().all(|&b| test(b))
     }

@@ -11,6 +11,38 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(byte, 0..200)
 }
 
+/// A `Set-Cookie` of pieces that are attributes more often than by chance, and of hostile ones.
+fn set_cookie() -> impl Strategy<Value = Vec<u8>> {
+    let attribute = prop::sample::select(vec![
+        "Path=/a b",
+        "path= /",
+        "Path=/\"",
+        "Domain=.example.org",
+        "domain=a..b",
+        "Domain=127.0.0.1",
+        "Max-Age=0",
+        "max-age=-5",
+        "Max-Age=05",
+        "Expires=Sun, 06-Nov-1994 08:49:37 GMT",
+        "expires=Mon, 01 Jan 0001 00:00:00 GMT",
+        "Expires=soon",
+        "SameSite=Lax",
+        "samesite=x",
+        "SECURE",
+        "HttpOnly=1",
+        "Partitioned",
+        "",
+        "=",
+    ]);
+    let piece = prop_oneof![3 => attribute.prop_map(|text| text.as_bytes().to_vec()), 1 => hostile()];
+    let value = prop_oneof![hostile(), "\"?[ -~]{0,9}\"?".prop_map(String::into_bytes)];
+    (name(), value, prop::collection::vec(piece, 0..6)).prop_map(|(name, value, pieces)| {
+        let mut text = [name.as_bytes(), b"=", &value].concat();
+        pieces.iter().for_each(|piece| text.extend([b"; ", piece.as_slice()].concat()));
+        text
+    })
+}
+
 fn name() -> impl Strategy<Value = String> {
     "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}"
 }
@@ -61,6 +93,30 @@ proptest! {
         prop_assert_eq!(&read.value, &cookie.value);
         let back = Cookie::parse_request(cookie.to_request_pair().as_bytes()).unwrap();
         prop_assert_eq!((&back[0].name, &back[0].value), (&cookie.name, &cookie.value));
+    }
+
+    #[test]
+    fn a_cookie_that_is_read_is_written_as_one_that_reads_the_same(text in set_cookie()) {
+        if let Ok(read) = Cookie::parse_set_cookie(&text) {
+            let written = read.to_set_cookie().unwrap();
+            let again = Cookie::parse_set_cookie(written.as_bytes()).unwrap();
+            prop_assert_eq!((&again.name, &again.value), (&read.name, &read.value), "{}", written);
+            prop_assert_eq!((&again.path, again.max_age), (&read.path, read.max_age), "{}", written);
+            let flags = |cookie: &Cookie| (cookie.secure, cookie.http_only, cookie.partitioned);
+            prop_assert_eq!(flags(&again), flags(&read), "{}", written);
+            prop_assert_eq!(again.same_site, read.same_site.filter(|same_site| *same_site != SameSite::Default));
+            prop_assert!(again.unparsed.is_empty(), "{}", written);
+            // What is invalid is left out, the dot before a domain too.
+            prop_assert!(again.domain.is_empty() || again.domain == read.domain.trim_start_matches('.'), "{}", written);
+            prop_assert!(again.expires.is_none() || again.expires == read.expires, "{}", written);
+            // From here on it is a fixed point.
+            prop_assert_eq!(again.to_set_cookie(), Some(written));
+        }
+        for read in Cookie::parse_request_lines(&[&text]) {
+            let again = Cookie::parse_request(read.to_request_pair().as_bytes()).unwrap();
+            prop_assert_eq!(again.len(), 1);
+            prop_assert_eq!((&again[0].name, &again[0].value), (&read.name, &read.value));
+        }
     }
 
     #[test]

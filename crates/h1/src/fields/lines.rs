@@ -39,7 +39,12 @@ impl Lines {
     /// the same in whatever pieces the bytes arrive.
     #[inline]
     pub(crate) fn next(&mut self, buf: &[u8], limit: usize, bare_lf: bool) -> Line {
-        let window = &buf[..buf.len().min(limit)];
+        self.next_of(&buf[..buf.len().min(limit)], buf.len() >= limit, bare_lf)
+    }
+
+    /// The next line of a buffer that is cut at a limit: a line that does not end in it is too large if the buffer is full.
+    #[inline(always)]
+    pub(crate) fn next_of(&mut self, window: &[u8], is_full: bool, bare_lf: bool) -> Line {
         let Some(rest) = window.get(self.scanned..) else {
             return Line::Partial; // not the buffer of the last call; waiting for more is safe
         };
@@ -49,7 +54,7 @@ impl Lines {
         }
         let Some(found) = find::<b'\n'>(rest) else {
             self.scanned = window.len();
-            return if buf.len() >= limit { Line::TooLarge } else { Line::Partial };
+            return if is_full { Line::TooLarge } else { Line::Partial };
         };
         let lf = self.scanned + found;
         let start = self.start;
@@ -74,33 +79,51 @@ impl Lines {
 pub(crate) fn find<const BYTE: u8>(text: &[u8]) -> Option<usize> {
     let mut rest = text;
     while let Some((block, behind)) = rest.split_first_chunk::<16>() {
-        // Without an early exit, so that it becomes one comparison of sixteen bytes.
-        if block.iter().fold(false, |any, &b| any | (b == BYTE)) {
-            return Some(text.len() - rest.len() + find_in_block::<BYTE>(block));
+        if let Some(at) = find_in_block::<BYTE>(block) {
+            return Some(text.len() - rest.len() + at);
         }
         rest = behind;
         if text.len() - rest.len() == 64 {
             return memchr(BYTE, rest).map(|at| 64 + at);
         }
     }
-    rest.iter().position(|&b| b == BYTE).map(|at| text.len() - rest.len() + at)
+    // What is left is less than a block. The last of all that is read, or will ever be, is most often such a piece.
+    if let Some(block) = text.last_chunk::<16>() {
+        return find_in_block::<BYTE>(block).map(|at| text.len() - 16 + at);
+    }
+    if let (Some(start), Some(end)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return match (marks::<BYTE>(start), marks::<BYTE>(end)) {
+            (0, 0) => None,
+            (0, marks) => Some(text.len() - 8 + marks.trailing_zeros() as usize / 8),
+            (marks, _) => Some(marks.trailing_zeros() as usize / 8),
+        };
+    }
+    text.iter().position(|&b| b == BYTE)
 }
 
-/// Where the first `BYTE` of a block is that has one.
-fn find_in_block<const BYTE: u8>(block: &[u8; 16]) -> usize {
-    let marks = |word: [u8; 8]| {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGH: u64 = 0x8080_8080_8080_8080;
-        // A byte equal to BYTE becomes 0. The lowest byte that the borrow marks is always a real one.
-        let diff = u64::from_le_bytes(word) ^ (ONES * BYTE as u64);
-        diff.wrapping_sub(ONES) & !diff & HIGH
-    };
+/// Where the first `BYTE` of a block is.
+#[inline(always)]
+fn find_in_block<const BYTE: u8>(block: &[u8; 16]) -> Option<usize> {
+    // Without an early exit, so that it becomes one comparison of sixteen bytes.
+    if !block.iter().fold(false, |any, &b| any | (b == BYTE)) {
+        return None;
+    }
     let words = block.as_chunks().0;
-    let at = match marks(words[0]) {
-        0 => 64 + marks(words[1]).trailing_zeros(),
+    let bit = match marks::<BYTE>(&words[0]) {
+        0 => 64 + marks::<BYTE>(&words[1]).trailing_zeros(),
         marks => marks.trailing_zeros(),
     };
-    at as usize / 8
+    Some(bit as usize / 8)
+}
+
+/// The high bit of each `BYTE` in a word; behind the first one, others may be marked too.
+#[inline(always)]
+fn marks<const BYTE: u8>(word: &[u8; 8]) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // A byte equal to BYTE becomes 0. The lowest byte that the borrow marks is always a real one.
+    let diff = u64::from_le_bytes(*word) ^ (ONES * BYTE as u64);
+    diff.wrapping_sub(ONES) & !diff & HIGH
 }
 
 #[cfg(test)]

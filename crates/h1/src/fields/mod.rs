@@ -218,11 +218,11 @@ fn unfolded(raw: &[u8]) -> Vec<u8> {
 
 /// An offset below the scanner's limit of 4 GiB.
 #[allow(clippy::cast_possible_truncation, reason = "Limits::clamped keeps heads, and so offsets, below 4 GiB")]
-fn offset(n: usize) -> u32 {
+pub(crate) fn offset(n: usize) -> u32 {
     n as u32
 }
 
-fn at(n: u32) -> usize {
+pub(crate) fn at(n: u32) -> usize {
     // usize has at least 32 bits wherever tokio and hyper run; a smaller one would end in a refused slice, not in a wrong one.
     n as usize
 }

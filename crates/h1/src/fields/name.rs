@@ -204,9 +204,13 @@ fn is_same_name(spelling: &[u8], name: &[u8]) -> bool {
     if spelling.len() != name.len() {
         return false;
     }
-    if let (Some(end), Some(name_end)) = (spelling.last_chunk(), name.last_chunk()) {
-        let mut words = spelling.as_chunks().0.iter().zip(name.as_chunks().0);
-        is_same_word(end, name_end) && words.all(|(word, name_word)| is_same_word(word, name_word))
+    if let (Some(end), Some(name_end)) = (spelling.last_chunk(), name.last_chunk())
+        && let (Some(start), Some(name_start)) = (spelling.first_chunk(), name.first_chunk())
+    {
+        let mut words = spelling.as_chunks().0.iter().zip(name.as_chunks().0).skip(1);
+        is_same_word(end, name_end)
+            && is_same_word(start, name_start)
+            && (spelling.len() <= 16 || words.all(|(word, name_word)| is_same_word(word, name_word)))
     } else if let (Some(end), Some(name_end)) = (spelling.last_chunk::<4>(), name.last_chunk::<4>())
         && let (Some(start), Some(name_start)) = (spelling.first_chunk::<4>(), name.first_chunk::<4>())
     {

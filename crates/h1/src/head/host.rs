@@ -28,8 +28,16 @@ pub fn is_host(text: &[u8]) -> bool {
         [ref name @ .., b':'] => (name, &text[text.len() - digits..]),
         _ => (text, &[][..]),
     };
-    let is_usual = all(name, |b| matches!(b | 0x20, b'a'..=b'z') | matches!(b, b'-' | b'.' | b'0'..=b'9'));
-    if is_usual { is_port(port) } else { is_unusual_host(text) }
+    let is_usual = all(name, |b| (b | 0x20).is_ascii_lowercase() | matches!(b, b'-' | b'.' | b'0'..=b'9'));
+    if is_usual { is_number_of_port(port) } else { is_unusual_host(text) }
+}
+
+/// [`is_port`] of digits alone.
+fn is_number_of_port(digits: &[u8]) -> bool {
+    match <[u8; 5]>::try_from(digits) {
+        Ok(digits) => digits <= *b"65535",
+        Err(_) => digits.len() < 5 || is_port(digits),
+    }
 }
 
 fn is_unusual_host(text: &[u8]) -> bool {

@@ -55,12 +55,12 @@ impl<S: StartLine> HeadParser<S> {
     /// else is in it: built in place, since moving a header map from hand to hand is a good part of parsing a small head.
     #[inline]
     pub(super) fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<(Bytes, S)>, HeadError> {
-        match self.advance(buf) {
-            Ok(false) => return Ok(None),
-            Ok(true) => {}
+        let end = match self.advance(buf) {
+            Ok(None) => return Ok(None),
+            Ok(Some(end)) => end,
             Err(error) => return self.fail(error),
-        }
-        let block = buf.split_to(std::mem::take(&mut self.lines).start()).freeze();
+        };
+        let block = buf.split_to(end).freeze();
         self.facts = Facts::default();
         if let Err(error) = self.fields.build(&block, &mut self.headers, &mut self.facts) {
             return self.fail(error.into());
@@ -78,39 +78,47 @@ impl<S: StartLine> HeadParser<S> {
         }
     }
 
-    /// Looks at what is new, and says whether the head is complete.
-    fn advance(&mut self, buf: &[u8]) -> Result<bool, HeadError> {
+    /// Looks at what is new, and says where the head ends if it is complete.
+    #[inline]
+    fn advance(&mut self, buf: &[u8]) -> Result<Option<usize>, HeadError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        let limit = self.limits.max_head_bytes;
         while self.start.is_none() {
             // Before each line, and never beyond the limit, so that the verdict does not depend on the pieces.
-            let window = &buf[..buf.len().min(self.limits.max_head_bytes)];
+            let window = &buf[..buf.len().min(limit)];
             S::check_beginning(window.get(self.lines.start()..).unwrap_or_default())?;
-            let Some(line) = self.line(buf)? else { return Ok(false) };
-            self.start = S::parse(buf, line, self.leniency)?;
-        }
-        while let Some(line) = self.line(buf)? {
-            if line.is_empty() {
-                return Ok(true);
+            match self.lines.next_of(window, buf.len() >= limit, self.leniency.bare_lf) {
+                Line::Complete(line) => self.start = S::parse(window, line, self.leniency)?,
+                Line::Partial => return Ok(None),
+                other => return Err(line_error(&other, buf, limit)),
             }
-            if self.fields.len() == self.limits.max_fields {
-                return Err(HeadError::TooManyFields { limit: self.limits.max_fields });
-            }
-            self.fields.line(buf, line, &self.leniency)?;
         }
-        Ok(false)
+        self.field_lines(buf)
     }
 
-    /// The next line, or `None` when more bytes are needed.
-    #[inline]
-    fn line(&mut self, buf: &[u8]) -> Result<Option<Range<usize>>, HeadError> {
-        let limit = self.limits.max_head_bytes;
-        match self.lines.next(buf, limit, self.leniency.bare_lf) {
-            Line::Complete(line) => Ok(Some(line)),
-            Line::BareLf(line) => Err(FieldError::BareLf(Excerpt::new(&buf[line])).into()),
-            Line::Partial => Ok(None),
-            Line::TooLarge => Err(HeadError::TooLarge { limit }),
+    /// Takes in field lines up to the empty one.
+    #[inline(never)] // with the start line around it, the loop would have no registers
+    fn field_lines(&mut self, buf: &[u8]) -> Result<Option<usize>, HeadError> {
+        let mut lines = std::mem::take(&mut self.lines);
+        let Limits { max_head_bytes: limit, max_fields } = self.limits;
+        let window = &buf[..buf.len().min(limit)];
+        let leniency = self.leniency;
+        loop {
+            let line = match lines.next_of(window, buf.len() >= limit, leniency.bare_lf) {
+                Line::Complete(line) if line.is_empty() => return Ok(Some(lines.start())),
+                Line::Complete(line) => line,
+                Line::Partial => {
+                    self.lines = lines;
+                    return Ok(None);
+                }
+                other => return Err(line_error(&other, buf, limit)),
+            };
+            if self.fields.len() == max_fields {
+                return Err(HeadError::TooManyFields { limit: max_fields });
+            }
+            self.fields.line(window, line, &leniency)?;
         }
     }
 
@@ -119,6 +127,15 @@ impl<S: StartLine> HeadParser<S> {
     pub(super) fn fail<T>(&mut self, error: HeadError) -> Result<T, HeadError> {
         self.failed = Some(error);
         Err(error)
+    }
+}
+
+/// What is wrong with a line that is none.
+#[cold]
+fn line_error(line: &Line, buf: &[u8], limit: usize) -> HeadError {
+    match line {
+        Line::BareLf(line) => FieldError::BareLf(Excerpt::new(&buf[line.clone()])).into(),
+        _ => HeadError::TooLarge { limit },
     }
 }
 

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::header::HOST;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::excerpt::Excerpt;
 use crate::facts::{Facts, Host};
+use crate::fields::{at, offset};
 use crate::framing::Framing;
 use crate::head::parser::{HeadParser, StartLine};
 use crate::head::{HeadError, narrowed, target, version};
@@ -97,13 +98,24 @@ impl RequestHead {
 #[derive(Debug)]
 pub struct RequestParser(HeadParser<RequestLine>);
 
-#[derive(Debug)]
+/// Where the parts of a request line are; 16 bytes, since it is moved from hand to hand. Offsets are below 4 GiB, as those of
+/// fields.
+#[derive(Clone, Copy, Debug)]
 struct RequestLine {
-    method: Method,
-    target: Range<usize>,
-    /// Whether the target is a [plain](target::is_plain) one.
-    plain: bool,
+    /// Where the method begins, which ends one byte before the target.
+    method: u32,
+    target: u32,
+    target_end: u32,
     version: Version,
+    /// Set if the line is a [usual](usual_method) one, whose target is [plain](target::is_plain).
+    usual: Option<Usual>,
+}
+
+/// The two most frequent methods.
+#[derive(Clone, Copy, Debug)]
+enum Usual {
+    Get,
+    Post,
 }
 
 impl RequestParser {
@@ -134,19 +146,44 @@ impl RequestParser {
     /// When the bytes are no HTTP/1 request head, or one that has to be refused, or pass a limit.
     /// [`HeadError::response_status`] says with which status to answer; the connection has to be closed then.
     pub fn parse(&mut self, buf: &mut BytesMut) -> Result<Option<RequestHead>, HeadError> {
-        let Some((block, RequestLine { method, target, plain, version })) = self.0.parse(buf)? else {
-            return Ok(None);
+        let Some((block, line)) = self.0.parse(buf)? else { return Ok(None) };
+        let method = match line.usual {
+            Some(_) if line.target().len() > MAX_URI_LEN => return self.unusual(block, line),
+            Some(Usual::Get) => Method::GET,
+            Some(Usual::Post) => Method::POST,
+            None => return self.unusual(block, line),
         };
-        let head_bytes = block.len();
-        let target = match target_of(block, target, plain) {
-            Ok(target) => target,
-            Err(error) => return self.0.fail(error),
-        };
-        if let Err(error) = check_host(version, self.0.facts.host, &self.0.headers) {
+        if let Err(error) = check_host(line.version, self.0.facts.host, &self.0.headers) {
             return self.0.fail(error);
         }
+        let head_bytes = block.len();
+        // Nothing can fail from here on, so that the head is built where it is returned.
+        let target = match line.target().len() {
+            1 => Uri::default(), // which is `/`
+            _ => target::to_uri(narrowed(block, line.target())).unwrap_or_default(),
+        };
         let headers = std::mem::take(&mut self.0.headers);
-        Ok(Some(RequestHead { method, target, version, headers, head_bytes, facts: self.0.facts }))
+        Ok(Some(RequestHead { method, target, version: line.version, headers, head_bytes, facts: self.0.facts }))
+    }
+
+    /// The head behind any other request line.
+    #[inline(never)]
+    fn unusual(&mut self, block: Bytes, line: RequestLine) -> Result<Option<RequestHead>, HeadError> {
+        let method = match to_method(&block[at(line.method)..at(line.target) - 1]) {
+            Ok(method) => method,
+            Err(error) => return self.0.fail(error),
+        };
+        let text = block.slice(line.target());
+        let target = match target::to_uri(text.clone()) {
+            Some(target) => target,
+            None if text.len() > MAX_URI_LEN => return self.0.fail(HeadError::TargetTooLong { limit: MAX_URI_LEN }),
+            None => return self.0.fail(HeadError::Target(Excerpt::new(&text))),
+        };
+        if let Err(error) = check_host(line.version, self.0.facts.host, &self.0.headers) {
+            return self.0.fail(error);
+        }
+        let (head_bytes, headers) = (block.len(), std::mem::take(&mut self.0.headers));
+        Ok(Some(RequestHead { method, target, version: line.version, headers, head_bytes, facts: self.0.facts }))
     }
 
     /// Tells the parser that the peer closed, with `buf` being what is left unparsed.
@@ -161,32 +198,33 @@ impl RequestParser {
 /// What [`Uri`] holds.
 const MAX_URI_LEN: usize = u16::MAX as usize - 1;
 
-/// The target in `block`, without another reference to it if that can be.
-fn target_of(block: Bytes, place: Range<usize>, plain: bool) -> Result<Uri, HeadError> {
-    let too_long = HeadError::TargetTooLong { limit: MAX_URI_LEN };
-    if plain {
-        return match place.len() {
-            1 => Ok(Uri::default()), // which is `/`
-            _ => target::to_uri(narrowed(block, place)).ok_or(too_long),
-        };
-    }
-    let text = block.slice(place);
-    match target::to_uri(text.clone()) {
-        Some(target) => Ok(target),
-        None if text.len() > MAX_URI_LEN => Err(too_long),
-        None => Err(HeadError::Target(Excerpt::new(&text))),
+impl RequestLine {
+    fn target(&self) -> Range<usize> {
+        at(self.target)..at(self.target_end)
     }
 }
 
+fn to_method(text: &[u8]) -> Result<Method, HeadError> {
+    Method::from_bytes(text).map_err(|_| HeadError::Method(Excerpt::new(text)))
+}
+
 /// RFC 9112 section 3.2: one `Host` with a valid value; only HTTP/1.0 may go without.
+#[inline]
 fn check_host(version: Version, host: Host, headers: &HeaderMap) -> Result<(), HeadError> {
-    let value = |n| Excerpt::new(headers.get_all(HOST).iter().nth(n).map_or(b"", HeaderValue::as_bytes));
     match host {
         Host::Valid => Ok(()),
         Host::Absent if version < Version::HTTP_11 => Ok(()),
-        Host::Absent => Err(HeadError::MissingHost),
-        Host::Bad => Err(HeadError::Host(value(0))),
-        Host::Repeated => Err(HeadError::RepeatedHost(value(1))),
+        _ => Err(bad_host(host, headers)),
+    }
+}
+
+#[cold]
+fn bad_host(host: Host, headers: &HeaderMap) -> HeadError {
+    let mut values = headers.get_all(HOST).iter().map(|value| Excerpt::new(value.as_bytes()));
+    match (host, values.next(), values.next()) {
+        (Host::Repeated, _, Some(second)) => HeadError::RepeatedHost(second),
+        (_, Some(value), _) => HeadError::Host(value),
+        (_, None, _) => HeadError::MissingHost,
     }
 }
 
@@ -209,13 +247,17 @@ impl StartLine for RequestLine {
     #[inline]
     fn parse(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Result<Option<Self>, HeadError> {
         let text = &buf[line.clone()];
-        if let Some((method, method_len)) = usual_method(text)
+        if let Some((usual, method_len)) = usual_method(text)
             && let Some(target) = text[method_len + 1..].strip_suffix(b" HTTP/1.1")
             && target::is_plain(target)
         {
-            let start = line.start + method_len + 1;
-            let target = start..start + target.len();
-            return Ok(Some(RequestLine { method, target, plain: true, version: Version::HTTP_11 }));
+            return Ok(Some(RequestLine {
+                method: offset(line.start),
+                target: offset(line.start + method_len + 1),
+                target_end: offset(line.end - b" HTTP/1.1".len()),
+                version: Version::HTTP_11,
+                usual: Some(usual),
+            }));
         }
         parse_request_line(buf, line, leniency)
     }
@@ -223,11 +265,14 @@ impl StartLine for RequestLine {
 
 /// The method and its length, if it is one of the two most frequent and a space stands behind it.
 #[inline]
-fn usual_method(text: &[u8]) -> Option<(Method, usize)> {
-    match text {
-        [b'G', b'E', b'T', b' ', ..] => Some((Method::GET, 3)),
-        [b'P', b'O', b'S', b'T', b' ', ..] => Some((Method::POST, 4)),
-        _ => None,
+fn usual_method(text: &[u8]) -> Option<(Usual, usize)> {
+    // Comparisons of known length, where patterns are compared byte by byte.
+    if text.first_chunk() == Some(b"GET ") {
+        Some((Usual::Get, 3))
+    } else if text.first_chunk() == Some(b"POST ") {
+        Some((Usual::Post, 4))
+    } else {
+        None
     }
 }
 
@@ -243,8 +288,7 @@ fn parse_request_line(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Res
     let target_at = method_len + 1;
     let target_len = text[target_at..].iter().position(|&b| b == b' ').ok_or_else(malformed)?;
     let (target, version_text) = (&text[target_at..target_at + target_len], &text[target_at + target_len + 1..]);
-    let method =
-        Method::from_bytes(&text[..method_len]).map_err(|_| HeadError::Method(Excerpt::new(&text[..method_len])))?;
+    let method = to_method(&text[..method_len])?;
     let version = match version::parse(version_text) {
         version::Parsed::Supported(version) => version,
         version::Parsed::Other => return Err(HeadError::Version(Excerpt::new(version_text))),
@@ -254,7 +298,13 @@ fn parse_request_line(buf: &[u8], line: Range<usize>, leniency: Leniency) -> Res
         return Err(HeadError::Target(Excerpt::new(target)));
     }
     let start = line.start + target_at;
-    Ok(Some(RequestLine { method, target: start..start + target_len, plain: false, version }))
+    Ok(Some(RequestLine {
+        method: offset(line.start),
+        target: offset(start),
+        target_end: offset(start + target_len),
+        version,
+        usual: None,
+    }))
 }
 
 #[cfg(test)]

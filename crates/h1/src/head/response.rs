@@ -148,6 +148,14 @@ impl StartLine for StatusLine {
 #[inline]
 fn parse_status_line(buf: &[u8], line: Range<usize>) -> Result<StatusLine, HeadError> {
     let text = &buf[line.clone()];
+    // The usual line, compared as a whole.
+    if text == b"HTTP/1.1 200 OK" {
+        return Ok(StatusLine { version: Version::HTTP_11, status: StatusCode::OK, reason: line.end - 2..line.end });
+    }
+    parse_other_status_line(text, line)
+}
+
+fn parse_other_status_line(text: &[u8], line: Range<usize>) -> Result<StatusLine, HeadError> {
     let malformed = || HeadError::StatusLine(Excerpt::new(text));
     let (version_text, rest) = text.split_at_checked(8).ok_or_else(malformed)?;
     let (code, reason) = match rest {

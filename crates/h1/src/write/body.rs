@@ -87,10 +87,15 @@ impl BodyEncoder {
     /// # Errors
     /// As [`frame`](BodyEncoder::frame); `dst` is then as it was.
     pub fn encode(&mut self, dst: &mut Vec<u8>, data: &[u8]) -> Result<(), EncodeError> {
-        let frame = self.frame(data.len())?;
-        dst.extend_from_slice(frame.before());
-        dst.extend_from_slice(data);
-        dst.extend_from_slice(frame.behind());
+        // Only chunks have something around them.
+        match self.frame(data.len())?.head {
+            None => dst.extend_from_slice(data),
+            Some(head) => {
+                dst.extend_from_slice(head.as_ref());
+                dst.extend_from_slice(data);
+                dst.extend_from_slice(CHUNK_END);
+            }
+        }
         Ok(())
     }
 

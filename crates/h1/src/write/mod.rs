@@ -39,7 +39,9 @@ fn fields(dst: &mut Vec<u8>, headers: &HeaderMap) {
 }
 
 fn content_length(dst: &mut Vec<u8>, length: u64) {
-    field(dst, b"content-length", itoa::Buffer::new().format(length).as_bytes());
+    dst.extend_from_slice(b"content-length: ");
+    dst.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    dst.extend_from_slice(b"\r\n");
 }
 
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n";

