@@ -239,7 +239,7 @@ impl H2Conn {
             let (error, repeat) = explained(&link, error, None);
             Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
         };
-        if is_extended && !self.takes_extended_connect().await && link.closed().is_none() {
+        if is_extended && !self.takes_extended_connect().await && link.end().is_none() {
             // It has done nothing on the connection.
             let slot = running.slot.take();
             drop(slot);
@@ -257,7 +257,7 @@ impl H2Conn {
             Ok(opened) => opened,
             Err(error) => {
                 running.slot = None;
-                if error.is_io() || error.is_go_away() || link.closed().is_some() {
+                if error.is_io() || error.is_go_away() || link.end().is_some() {
                     return Err(unsent(body, &error));
                 }
                 // The request is not one that h2 would send.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use roundtrip_types::ErrorKind;
 use tokio::sync::Notify;
 
 use super::Http2Config;
@@ -67,10 +68,25 @@ struct State {
     suspect: bool,
     /// Whether the driver is to send a PING as soon as it can.
     ping_wanted: bool,
-    closed: Option<Arc<str>>,
-    /// Why the driver is to close the connection.
-    close_wanted: Option<Arc<str>>,
+    /// How the connection ends, once that is known. The driver closes it then.
+    end: Option<End>,
+    /// The driver has closed it.
+    closed: bool,
     driver: Option<Waker>,
+}
+
+/// How a connection ends.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    /// What its exchanges fail with, unless they know better.
+    pub(super) kind: ErrorKind,
+    pub(super) why: Arc<str>,
+}
+
+impl End {
+    pub(super) fn new(kind: ErrorKind, why: impl Into<Arc<str>>) -> Self {
+        End { kind, why: why.into() }
+    }
 }
 
 /// What is seen of the frames that come in, and counted of what goes out.
@@ -132,7 +148,7 @@ impl Link {
         state.in_flight = state.in_flight.saturating_sub(1);
         // One that retired closes with its last exchange.
         let driver = if state.draining && state.in_flight == 0 { state.driver.take() } else { None };
-        let closed = state.closed.is_some();
+        let closed = state.closed;
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -144,8 +160,9 @@ impl Link {
         self.lock().in_flight
     }
 
-    pub(super) fn closed(&self) -> Option<Arc<str>> {
-        self.lock().closed.clone()
+    /// How it ended, or is about to.
+    pub(super) fn end(&self) -> Option<End> {
+        self.lock().end.clone()
     }
 
     /// An exchange was given up that began when `bytes_in` had come in.
@@ -170,7 +187,7 @@ impl Link {
             let mut told = pin!(self.settings.notified());
             // From now on nothing is missed.
             told.as_mut().enable();
-            if self.meter.has_settings() || self.closed().is_some() {
+            if self.meter.has_settings() || self.end().is_some() {
                 return;
             }
             told.await;
@@ -228,9 +245,10 @@ impl Link {
         }
     }
 
-    pub(super) fn close(&self, why: &str) {
+    /// Has the driver close it, unless it ends already.
+    pub(super) fn close(&self, end: End) {
         let mut state = self.lock();
-        state.close_wanted.get_or_insert_with(|| why.into());
+        state.end.get_or_insert(end);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -238,20 +256,14 @@ impl Link {
         }
     }
 
-    pub(super) fn close_wanted(&self) -> Option<Arc<str>> {
-        self.lock().close_wanted.clone()
-    }
-
     /// The driver has ended.
-    pub(super) fn has_closed(&self, why: Arc<str>) {
+    pub(super) fn has_closed(&self) {
         let mut state = self.lock();
         state.driver = None;
-        let was = state.closed.get_or_insert_with(|| Arc::clone(&why)).clone();
+        state.closed = true;
         drop(state);
         self.settings.notify_waiters();
-        if Arc::ptr_eq(&was, &why) {
-            (self.hook)(H2Event::Closed);
-        }
+        (self.hook)(H2Event::Closed);
     }
 
     /// Has the driver woken with this task when something is wanted of it.
@@ -271,7 +283,7 @@ impl Link {
 impl State {
     fn room(&self, limit: usize) -> Result<usize, NoRoom> {
         match () {
-            () if self.closed.is_some() || self.close_wanted.is_some() => Err(NoRoom::Closed),
+            () if self.end.is_some() => Err(NoRoom::Closed),
             () if self.draining => Err(NoRoom::Draining),
             () if self.suspect => Err(NoRoom::Suspect),
             () if self.in_flight >= limit => Err(NoRoom::Full),
@@ -325,7 +337,7 @@ impl fmt::Debug for Link {
             .field("in_flight", &state.in_flight)
             .field("draining", &state.draining)
             .field("suspect", &state.suspect)
-            .field("closed", &state.closed)
+            .field("end", &state.end)
             .finish_non_exhaustive()
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod peer;
+mod windows;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
