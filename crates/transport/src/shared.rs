@@ -585,10 +585,10 @@ impl Shared {
         match moved {
             Move::Stay => self.offer_next(&mut locked, key, &mut fx),
             Move::Rest(mux, terms) => locked.pool.put(slot, Pooled::Many(mux), terms, now, &mut fx),
-            Move::Gone(mux, reason) => {
+            Move::Gone(slot, mux, reason) => {
                 locked.pool.closed(slot, reason, now, &mut fx);
-                // Dropped when the lock is not held.
-                closed = Some((mux, reason));
+                // Closed when the lock is not held.
+                closed = Some((slot, mux, reason));
             }
             Move::Unknown => {
                 // It lies idle, or is on its way from one place to the other. The sweeper looks.
@@ -602,12 +602,13 @@ impl Shared {
         if rests && let Some(events) = self.events() {
             events.put_idle_conn(slot.id);
         }
+        if let Some((_, mux, _)) = &closed {
+            mux.conn().retire();
+        }
         self.carry_out(fx);
         self.start_sweeper(start);
-        if let Some((_, reason)) = closed
-            && let Some(events) = self.events()
-        {
-            events.conn_closed(slot.id, reason);
+        if let Some((slot, _, reason)) = closed {
+            self.tell_closed(slot.id, reason);
         }
     }
 

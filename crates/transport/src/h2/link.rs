@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 
 use roundtrip_types::ErrorKind;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Http2Config;
 use crate::net::ConnInfo;
@@ -65,7 +66,8 @@ struct State {
     draining: bool,
     /// By our own wish.
     retired: bool,
-    suspect: bool,
+    /// Since when it is not known whether the peer is there.
+    suspect: Option<Instant>,
     /// Whether the driver is to send a PING as soon as it can.
     ping_wanted: bool,
     /// How the connection ends, once that is known. The driver closes it then.
@@ -172,13 +174,18 @@ impl Link {
             return;
         }
         let mut state = self.lock();
-        state.suspect = true;
+        state.suspect.get_or_insert_with(Instant::now);
         state.ping_wanted = true;
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
         }
+    }
+
+    /// Since when the peer owes a sign of life.
+    pub(super) fn suspect_since(&self) -> Option<Instant> {
+        self.lock().suspect
     }
 
     /// Waits until the peer's first settings have come, or the connection is over.
@@ -209,7 +216,7 @@ impl Link {
         let mut state = self.lock();
         let was_suspect = std::mem::take(&mut state.suspect);
         drop(state);
-        if was_suspect {
+        if was_suspect.is_some() {
             (self.hook)(H2Event::Room);
         }
     }
@@ -285,7 +292,7 @@ impl State {
         match () {
             () if self.end.is_some() => Err(NoRoom::Closed),
             () if self.draining => Err(NoRoom::Draining),
-            () if self.suspect => Err(NoRoom::Suspect),
+            () if self.suspect.is_some() => Err(NoRoom::Suspect),
             () if self.in_flight >= limit => Err(NoRoom::Full),
             () => Ok(limit - self.in_flight),
         }
@@ -336,7 +343,7 @@ impl fmt::Debug for Link {
         f.debug_struct("Link")
             .field("in_flight", &state.in_flight)
             .field("draining", &state.draining)
-            .field("suspect", &state.suspect)
+            .field("suspect", &state.suspect.is_some())
             .field("end", &state.end)
             .finish_non_exhaustive()
     }

@@ -101,6 +101,11 @@ impl H2Conn {
         self.link.in_flight()
     }
 
+    /// Since when it is not known whether the peer is there, see [`NoRoom::Suspect`].
+    pub(crate) fn suspect_since(&self) -> Option<tokio::time::Instant> {
+        self.link.suspect_since()
+    }
+
     /// What is known about the connection.
     pub(crate) fn info(&self) -> &ConnInfo {
         self.link.info()
