@@ -131,12 +131,6 @@ impl H2Conn {
         self.link.close(End::new(ErrorKind::Canceled, why));
     }
 
-    /// Whether the peer takes requests for another protocol, once its settings have come, or never will.
-    async fn takes_extended_connect(&self) -> bool {
-        self.link.settings_came().await;
-        self.link.meter.extended_connect()
-    }
-
     fn peer_limit(&self) -> usize {
         self.send.current_max_send_streams()
     }

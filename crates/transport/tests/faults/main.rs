@@ -13,7 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
-use roundtrip_transport::{CloseReason, Http2Config, Protocols, RoundTripper, Transport, TransportConfig};
+use roundtrip_transport::{
+    CloseReason, ExtendedConnect, Http2Config, Protocols, RequestOptions, RoundTripper, Transport, TransportConfig,
+};
 use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request};
 use tokio::io::AsyncWriteExt;
 

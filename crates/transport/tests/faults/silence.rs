@@ -69,3 +69,36 @@ fn a_connection_that_others_use_is_not_closed_for_those_that_gave_up() {
         assert!(failed > 0);
     });
 }
+
+#[test]
+fn an_extended_connect_waits_for_settings_no_longer_than_ten_seconds() {
+    with_time_paused(async || {
+        let (connect, counts) = InMemory::serving(|mut stream, _| async move {
+            while stream.read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) {}
+        });
+        let transport = Transport::with_config(TransportConfig { connect, ..over_http2() });
+        for (options, secs, limit) in [
+            (RequestOptions::default(), 10, "10s"),
+            (
+                RequestOptions { response_header_timeout: Some(Duration::from_secs(2)), ..RequestOptions::default() },
+                2,
+                "2s (response_header_timeout)",
+            ),
+        ] {
+            let mut request = http::Request::connect("http://h.test/chat").body(Body::empty()).unwrap();
+            request.extensions_mut().insert(ExtendedConnect::new("websocket"));
+            request.extensions_mut().insert(options);
+            let began = tokio::time::Instant::now();
+            let error = timeout(Duration::from_secs(60), transport.round_trip(request)).await.unwrap().unwrap_err();
+            assert_eq!(began.elapsed().as_secs(), secs);
+            let (kind, phase) = (ErrorKind::Timeout, Some(Phase::Connect));
+            assert_eq!((error.kind(), error.phase(), error.was_sent()), (kind, phase, false), "{error}");
+            let words = format!("the server's settings did not come within {limit}; an extended CONNECT (RFC 8441)");
+            assert!(error.to_string().contains(&words), "{error}");
+            assert_eq!(transport.stats().waiting, 0);
+        }
+        // A server that does not even answer a PING has no connection left.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!((counts.dialed(), counts.open(), transport.stats().open()), (2, 0, 0));
+    });
+}
