@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use roundtrip_types::Result;
+use roundtrip_types::{ErrorKind, Result};
 
 use crate::TransportConfig;
 use crate::client_conn::Held;
@@ -246,7 +246,13 @@ impl Active {
         };
         let mux = self.remove(key, at).mux;
         if gone {
-            let reason = if mux.conn.is_retired() { CloseReason::NotPersistent } else { CloseReason::ClosedByPeer };
+            let reason = match mux.conn.closed_with() {
+                // Only a transport that is shut down closes what others use.
+                Some(ErrorKind::Canceled) => CloseReason::Shutdown,
+                Some(ErrorKind::Protocol) => CloseReason::Failed,
+                _ if mux.conn.is_retired() => CloseReason::NotPersistent,
+                _ => CloseReason::ClosedByPeer,
+            };
             return Move::Gone(slot, mux, reason);
         }
         let terms = mux.terms();

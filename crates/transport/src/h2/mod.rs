@@ -116,6 +116,11 @@ impl H2Conn {
         self.link.end().map(|end| end.why)
     }
 
+    /// What kind of end that is: `Canceled` is ours, `Protocol` the peer's fault.
+    pub(crate) fn closed_with(&self) -> Option<ErrorKind> {
+        self.link.end().map(|end| end.kind)
+    }
+
     /// No new streams; it closes when the last exchange has ended.
     pub(crate) fn retire(&self) {
         self.link.retire();

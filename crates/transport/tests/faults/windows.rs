@@ -70,7 +70,8 @@ fn an_overrun_window_ends_the_connection_even_if_nobody_reads() {
             let words = "the server sent more than a stream's flow-control window allows (FLOW_CONTROL_ERROR)";
             assert!(error.to_string().contains(words), "{error}");
         }
-        assert_eq!((transport.stats().created, transport.stats().retried), (1, 0));
+        let stats = transport.stats();
+        assert_eq!((stats.created, stats.retried, stats.closed.by(CloseReason::Failed)), (1, 0, 1));
         memory.at_most(16 * MB);
     });
 }

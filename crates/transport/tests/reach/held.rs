@@ -821,3 +821,49 @@ async fn the_end_is_told_once() {
         assert_eq!(taken(), [(3, CloseReason::Requested)], "{over:?}");
     }
 }
+
+#[tokio::test]
+async fn closed_in_the_middle_of_an_exchange_its_end_is_what_the_program_asked_for() {
+    for over in ALL {
+        let ends = Arc::new(Ends::default());
+        let events = Arc::clone(&ends);
+        let site = Site::with(over, |config| config.events = Some(events)).await;
+        let taken = || std::mem::take(&mut *ends.0.lock().unwrap());
+        // Before the head.
+        let conn = Arc::new(site.hold().await);
+        let running = {
+            let (conn, req) = (Arc::clone(&conn), site.get("gated"));
+            tokio::spawn(async move { text(&conn, req).await })
+        };
+        until(|| site.peer.heads().len() == 1).await;
+        conn.close();
+        assert_eq!(running.await.unwrap().unwrap_err().kind(), ErrorKind::Canceled);
+        until(|| !ends.0.lock().unwrap().is_empty()).await;
+        assert_eq!(taken(), [(1, CloseReason::Requested)], "{over:?}");
+        // In the middle of the body, which is read on or dropped.
+        for (at, reads_on) in [(2, true), (3, false)] {
+            let conn = site.hold().await;
+            let response = conn.round_trip(site.get("endless")).await.unwrap();
+            conn.close();
+            if reads_on {
+                assert_eq!(response.bytes().await.unwrap_err().kind(), ErrorKind::Canceled);
+            } else {
+                drop(response);
+            }
+            until(|| !ends.0.lock().unwrap().is_empty()).await;
+            assert_eq!(taken(), [(at, CloseReason::Requested)], "{over:?}");
+        }
+    }
+    for over in HTTP1 {
+        // One that its holder has merely dropped ends as its request does.
+        let ends = Arc::new(Ends::default());
+        let events = Arc::clone(&ends);
+        let site = Site::with(over, |config| config.events = Some(events)).await;
+        let conn = site.hold().await;
+        let response = conn.round_trip(site.get("endless")).await.unwrap();
+        drop(conn);
+        site.cut.notify_one();
+        assert_eq!(response.bytes().await.unwrap_err().kind(), ErrorKind::ConnectionLost);
+        assert_eq!(*ends.0.lock().unwrap(), [(1, CloseReason::Failed)], "{over:?}");
+    }
+}
