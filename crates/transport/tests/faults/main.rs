@@ -6,6 +6,7 @@
 
 mod in_memory;
 mod peer;
+mod random;
 mod silence;
 mod windows;
 
