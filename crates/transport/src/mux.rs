@@ -131,6 +131,17 @@ impl Mux {
         Terms { served: self.served.load(Ordering::Relaxed), idle_limit: None }
     }
 
+    /// Why it is over, if it is.
+    pub(crate) fn why_closed(&self) -> CloseReason {
+        match self.conn.closed_with() {
+            // Only a transport that is shut down closes what others use.
+            Some(ErrorKind::Canceled) => CloseReason::Shutdown,
+            Some(ErrorKind::Protocol) => CloseReason::Failed,
+            _ if self.conn.is_retired() => CloseReason::NotPersistent,
+            _ => CloseReason::ClosedByPeer,
+        }
+    }
+
     fn reserve(self: &Arc<Self>, id: ConnId, reused: bool, idle: Option<Duration>) -> Result<StreamLease, NoRoom> {
         Ok(self.lease(id, reused, idle, self.conn.reserve()?))
     }
@@ -246,13 +257,7 @@ impl Active {
         };
         let mux = self.remove(key, at).mux;
         if gone {
-            let reason = match mux.conn.closed_with() {
-                // Only a transport that is shut down closes what others use.
-                Some(ErrorKind::Canceled) => CloseReason::Shutdown,
-                Some(ErrorKind::Protocol) => CloseReason::Failed,
-                _ if mux.conn.is_retired() => CloseReason::NotPersistent,
-                _ => CloseReason::ClosedByPeer,
-            };
+            let reason = mux.why_closed();
             return Move::Gone(slot, mux, reason);
         }
         let terms = mux.terms();

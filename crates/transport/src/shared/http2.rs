@@ -112,7 +112,8 @@ impl Shared {
         if rests && let Some(events) = self.events() {
             events.put_idle_conn(slot.id);
         }
-        if let Some((_, mux, _)) = &closed {
+        if let Some((_, mux, CloseReason::Abandoned)) = &closed {
+            // It does not end by itself.
             mux.conn().retire();
         }
         self.carry_out(fx);
