@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
+use super::in_memory::InMemory;
 use super::*;
 
 const DATA: u8 = 0;
@@ -89,5 +91,39 @@ fn an_overrun_window_of_a_connection_ends_it() {
         assert_eq!((error.kind(), error.was_sent()), (ErrorKind::Protocol, true), "{error}");
         assert!(error.to_string().contains("the server broke HTTP/2 (FLOW_CONTROL_ERROR)"), "{error}");
         memory.at_most(16 * MB);
+    });
+}
+
+#[test]
+fn a_connection_that_cannot_say_its_last_words_is_not_taken_again() {
+    with_time_paused(async || {
+        let (connect, counts) = InMemory::serving(|mut stream, nth| async move {
+            stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+            // The preface, the settings and the first request have come then.
+            let mut seen = vec![0; 4096];
+            stream.read_buf(&mut seen).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if nth > 0 {
+                let last = END_HEADERS | 1;
+                stream.write_all(&frame(HEADERS, last, 1, OK)).await.unwrap();
+            } else {
+                // It lets the client send until nothing fits between them any more, and breaks the protocol.
+                for of in [0, 1] {
+                    stream.write_all(&frame(8, 0, of, &(1_u32 << 30).to_be_bytes())).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                stream.write_all(&frame(DATA, 0, 99, b"x")).await.unwrap();
+            }
+            std::future::pending().await
+        });
+        let transport = Transport::with_config(TransportConfig { connect, ..over_http2() });
+        let post = http::Request::post("http://h.test/").body(Body::from(vec![0; 10 * MB])).unwrap();
+        let error = fetch(&transport, post).await.unwrap_err();
+        assert!(error.to_string().contains("the server broke HTTP/2 (PROTOCOL_ERROR)"), "{error}");
+        let began = tokio::time::Instant::now();
+        let get = http::Request::get("http://h.test/").body(Body::empty()).unwrap();
+        assert_eq!(fetch(&transport, get).await.unwrap(), 0);
+        assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
+        assert_eq!((counts.dialed(), counts.open(), transport.stats().open()), (2, 1, 1));
     });
 }
