@@ -104,7 +104,8 @@ pub struct TransportConfig {
     pub connect_timeout: Option<Duration>,
 
     /// How long the response's head may take, from when the request was sent in full. Default `None`: as long as it takes, as Go
-    /// (`ResponseHeaderTimeout`). Interim responses do not extend it. Phase `wait`.
+    /// (`ResponseHeaderTimeout`). Interim responses do not extend it. Phase `wait`. An [`ExtendedConnect`](crate::ExtendedConnect) waits as
+    /// long for the server's settings, but 10 s at most.
     pub response_header_timeout: Option<Duration>,
 
     /// How long the response's body may pause. The clock runs while a read waits for the server, not while the caller does something

@@ -13,10 +13,11 @@ use roundtrip_types::{Error, ErrorKind, Phase, Result};
 /// down ends it.
 ///
 /// **Which connection**: one that speaks HTTP/2 in any case, see [`Protocols`](crate::Protocols). Nothing is sent before the server has said
-/// in its settings that it takes such requests.
+/// in its settings that it takes such requests. They are waited for 10 s at most, or for `response_header_timeout` if that is shorter.
 ///
 /// # Errors
 /// Of the request, kind [`Connect`](ErrorKind::Connect): the server does not speak HTTP/2, or takes no such requests. Kind
+/// [`Timeout`](ErrorKind::Timeout) in phase `connect`: its settings did not come. Kind
 /// [`Request`](ErrorKind::Request): only HTTP/1.1 may be spoken, it has another method, a body, or a protocol that is no token.
 ///
 /// **Source**: RFC 8441, sections 3 to 5. Go's HTTP/2 transport has it by a field named `:protocol`.

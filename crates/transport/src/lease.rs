@@ -99,9 +99,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(mut conn) = self.conn.take() {
+            // Whatever the exchange made of it.
+            let reason = conn.cut_for().unwrap_or(self.fate);
             let buffer = conn.rest();
             drop(conn);
-            self.home.closed(self.fate, buffer);
+            self.home.closed(reason, buffer);
         }
     }
 }

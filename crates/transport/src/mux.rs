@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use roundtrip_types::Result;
+use roundtrip_types::{ErrorKind, Result};
 
 use crate::TransportConfig;
 use crate::client_conn::Held;
@@ -74,11 +74,16 @@ pub(crate) enum Move {
     Stay,
     /// It carries no request any more, and goes back to the pool.
     Rest(Arc<Mux>, Terms),
-    /// It is over, or will never carry another.
-    Gone(Arc<Mux>, CloseReason),
+    /// One is over, or will never carry another: mostly the one that was looked at.
+    Gone(Slot, Arc<Mux>, CloseReason),
     /// It is not among the active ones.
     Unknown,
 }
+
+/// How many connections to one host may wait for an answer to their PING without carrying anything. A server that is there answers within a
+/// round trip; one that is not would have a connection more for each request that is given up, until the first PING has waited for
+/// `ping_timeout`.
+const SUSPECTS_MOST: usize = 4;
 
 impl Mux {
     /// Starts HTTP/2 on a connection that was opened for `key`.
@@ -124,6 +129,17 @@ impl Mux {
 
     pub(crate) fn terms(&self) -> Terms {
         Terms { served: self.served.load(Ordering::Relaxed), idle_limit: None }
+    }
+
+    /// Why it is over, if it is.
+    pub(crate) fn why_closed(&self) -> CloseReason {
+        match self.conn.closed_with() {
+            // Only a transport that is shut down closes what others use.
+            Some(ErrorKind::Canceled) => CloseReason::Shutdown,
+            Some(ErrorKind::Protocol) => CloseReason::Failed,
+            _ if self.conn.is_retired() => CloseReason::NotPersistent,
+            _ => CloseReason::ClosedByPeer,
+        }
     }
 
     fn reserve(self: &Arc<Self>, id: ConnId, reused: bool, idle: Option<Duration>) -> Result<StreamLease, NoRoom> {
@@ -234,20 +250,46 @@ impl Active {
             Err(NoRoom::Closed) => true,
             Err(NoRoom::Draining) if unused => true,
             // Whether it lives is known when the PING is answered.
+            Err(NoRoom::Suspect) if unused => return self.leave_surplus_suspect(key),
             Err(NoRoom::Suspect | NoRoom::Draining) => return Move::Stay,
             Ok(_) | Err(NoRoom::Full) if unused && !wanted => false,
             Ok(_) | Err(NoRoom::Full) => return Move::Stay,
         };
-        let mux = entries.swap_remove(at).mux;
-        if entries.is_empty() {
-            self.0.remove(key);
-        }
+        let mux = self.remove(key, at).mux;
         if gone {
-            let reason = if mux.conn.is_retired() { CloseReason::NotPersistent } else { CloseReason::ClosedByPeer };
-            return Move::Gone(mux, reason);
+            let reason = mux.why_closed();
+            return Move::Gone(slot, mux, reason);
         }
         let terms = mux.terms();
         Move::Rest(mux, terms)
+    }
+
+    /// If too many to `key` wait for a sign of life and carry nothing, the one that has waited longest is over.
+    fn leave_surplus_suspect(&mut self, key: &Key) -> Move {
+        let entries = self.0.get(key).into_iter().flatten().enumerate();
+        let unused = entries.filter(|(_, entry)| entry.mux.conn.in_flight() == 0);
+        let suspects = unused.filter_map(|(at, entry)| Some((entry.mux.conn.suspect_since()?, at)));
+        let (mut count, mut first) = (0, None);
+        for suspect in suspects {
+            count += 1;
+            first = Some(first.map_or(suspect, |first| suspect.min(first)));
+        }
+        match first {
+            Some((_, at)) if count > SUSPECTS_MOST => {
+                let Entry { mux, slot, .. } = self.remove(key, at);
+                Move::Gone(slot, mux, CloseReason::Abandoned)
+            }
+            _ => Move::Stay,
+        }
+    }
+
+    fn remove(&mut self, key: &Key, at: usize) -> Entry {
+        let entries = self.0.get_mut(key).expect("only what is there is removed");
+        let entry = entries.swap_remove(at);
+        if entries.is_empty() {
+            self.0.remove(key);
+        }
+        entry
     }
 
     /// Those to `key` carry no new requests from now on.

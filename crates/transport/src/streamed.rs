@@ -71,6 +71,7 @@ pub(crate) async fn exchange(
         on_interim: request.on_interim(),
         interim_limit: request.max_head_bytes(),
         window_timeout: request.config().http2.window_timeout,
+        header_timeout: request.response_header_timeout(),
         events: request.events().map(|events| (&**events, id)),
     };
     let outcome = {

@@ -342,8 +342,8 @@ impl Held {
         let resting = state.resting.take();
         let reason = match (&state.over, &self.line) {
             (Some(_), _) => CloseReason::Requested,
-            (None, Line::Many(mux)) if mux.conn().is_retired() => CloseReason::NotPersistent,
-            (None, _) => CloseReason::ClosedByPeer,
+            (None, Line::Many(mux)) => mux.why_closed(),
+            (None, Line::One { .. }) => CloseReason::ClosedByPeer,
         };
         drop(state);
         match (&self.line, resting) {

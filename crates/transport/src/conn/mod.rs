@@ -22,7 +22,7 @@ pub(crate) use self::exchange::{Answer, Exchange, Ledger};
 pub(crate) use self::upload::Rest;
 pub(crate) use self::watch::Watch;
 use crate::net::{ConnInfo, Dialed, ReadHalf, Stream, WriteHalf};
-use crate::pool::{ConnId, Terms};
+use crate::pool::{CloseReason, ConnId, Terms};
 use crate::timings::DialTimes;
 
 /// An open connection.
@@ -100,6 +100,14 @@ impl Conn {
     pub(crate) fn watched_by(&mut self, watch: Arc<Watch>) {
         self.idle_waker = Waker::from(Arc::clone(&watch));
         self.watch = watch;
+    }
+
+    /// Why it was told to stop, if it was.
+    pub(crate) fn cut_for(&self) -> Option<CloseReason> {
+        self.watch.is_cut().then(|| match self.watch.cut_by() {
+            Cut::Shutdown => CloseReason::Shutdown,
+            Cut::Holder => CloseReason::Requested,
+        })
     }
 
     /// Whether something may have come since it was armed.

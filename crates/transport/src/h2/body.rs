@@ -11,7 +11,7 @@ use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::task::JoinHandle;
 
 use super::Slot;
-use super::error::explained;
+use super::error::{explained, fault};
 use super::exchange::with_facts;
 
 /// A body on a stream, which is free at its end.
@@ -87,7 +87,7 @@ impl H2Body {
             // The response is complete, and the rest of the request not wanted (RFC 9113, section 8.1).
             return None;
         }
-        let ours = if error.is_reset() && !error.is_remote() {
+        let ours = if error.is_reset() && !error.is_remote() && fault(error).is_none() {
             self.malformed()
         } else {
             let (ours, _) = explained(&slot.link, error, Some(self.id));

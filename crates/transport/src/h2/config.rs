@@ -30,7 +30,9 @@ pub struct Http2Config {
     pub keep_alive_interval: Option<Duration>,
     /// Whether to ask idle connections too. Default false.
     pub keep_alive_while_idle: bool,
-    /// How long the answer to a PING may take before the connection is given up. Default 15 s, as Go's `PingTimeout`.
+    /// How long the answer to a PING may take before the connection is given up. Default 15 s, as Go's `PingTimeout`. A connection is
+    /// asked as well when a request on it was given up and nothing had come since it began. Until the answer it takes no new ones; of those
+    /// that carry nothing then, four to a host are kept, and the one that has waited longest is closed.
     pub ping_timeout: Duration,
     /// How long an upload may wait for the server to take more of it. Default 5 min; `None` waits for ever, as Go. It stops a
     /// server that never opens its flow-control window.

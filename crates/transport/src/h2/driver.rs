@@ -11,28 +11,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::Connection;
 use h2::{Ping, PingPong, Reason};
+use roundtrip_types::ErrorKind;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Http2Config;
-use super::error::name;
+use super::error::{fault, name};
 use super::guard::Guarded;
-use super::link::Link;
+use super::link::{End, Link};
 
 /// Drives the connection until it is over.
 pub(super) async fn drive(mut connection: Connection<Guarded, Bytes>, link: Arc<Link>, config: Http2Config) {
     // Says so however this ends, a runtime that goes away included.
-    let mut ended = Ended { link: Arc::clone(&link), why: "its runtime went away".into() };
+    let _ended = Ended(Arc::clone(&link));
     let pings = connection.ping_pong();
     let mut vigil = Vigil::new(pings, config);
     let mut allowed = connection.max_concurrent_send_streams();
-    ended.why = poll_fn(|cx| {
+    let end = poll_fn(|cx| {
         link.register_driver(cx);
-        if let Some(why) = link.close_wanted() {
-            return Poll::Ready(why);
+        if let Some(end) = link.end() {
+            return Poll::Ready(end);
         }
         loop {
             if let Poll::Ready(over) = Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(why_over(&link, over));
+                return Poll::Ready(end_of(&link, over));
             }
             if link.meter.going_away().is_some() && !link.is_draining() {
                 link.drain();
@@ -42,41 +43,42 @@ pub(super) async fn drive(mut connection: Connection<Guarded, Bytes>, link: Arc<
                 link.allows_others();
             }
             if link.is_draining() && link.in_flight() == 0 {
-                return Poll::Ready("it was drained".into());
+                return Poll::Ready(End::new(ErrorKind::ConnectionLost, "it was drained"));
             }
             match vigil.poll(&link, &mut connection, cx) {
                 // A PING was handed over, or a window changed: it has to be written.
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(why)) => return Poll::Ready(why.into()),
+                Poll::Ready(Err(why)) => return Poll::Ready(End::new(ErrorKind::ConnectionLost, why)),
                 Poll::Pending => return Poll::Pending,
             }
         }
     })
     .await;
+    // Said first, so that exchanges that are woken by the connection's end know why.
+    link.close(end);
     // Closed before it is told, so that whoever is told finds the descriptor free.
     drop(connection);
 }
 
-struct Ended {
-    link: Arc<Link>,
-    why: Arc<str>,
-}
+struct Ended(Arc<Link>);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.link.has_closed(Arc::clone(&self.why));
+        self.0.close(End::new(ErrorKind::ConnectionLost, "its runtime went away"));
+        self.0.has_closed();
     }
 }
 
-fn why_over(link: &Link, over: Result<(), h2::Error>) -> Arc<str> {
+fn end_of(link: &Link, over: Result<(), h2::Error>) -> End {
+    let lost = |why: &str| End::new(ErrorKind::ConnectionLost, why);
     match (over, link.meter.going_away()) {
-        (Ok(()), None) => "it was closed".into(),
-        (Ok(()), Some(_)) => "the server went away".into(),
+        (Ok(()), None) => lost("it was closed"),
+        (Ok(()), Some(_)) => lost("the server went away"),
         (Err(error), Some((_, why))) if error.is_go_away() && error.is_remote() => {
-            format!("the server went away ({})", name(Reason::from(why))).into()
+            lost(&format!("the server went away ({})", name(Reason::from(why))))
         }
-        (Err(error), _) if is_end(&error) => "the server closed it".into(),
-        (Err(error), _) => error.to_string().into(),
+        (Err(error), _) if is_end(&error) => lost("the server closed it"),
+        (Err(error), _) => fault(&error).unwrap_or_else(|| lost(&error.to_string())),
     }
 }
 

@@ -3,7 +3,7 @@
 use h2::Reason;
 use roundtrip_types::{Body, Error, ErrorKind, Phase};
 
-use super::link::Link;
+use super::link::{End, Link};
 
 /// An exchange that failed.
 #[derive(Debug)]
@@ -37,6 +37,11 @@ pub(super) fn at_start(link: &Link, error: h2::Error) -> Error {
 /// Explains an error of stream number `id`; `None` if the stream was never opened.
 pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Error, Repeat) {
     let code = error.reason();
+    let fault = fault(error);
+    if let Some(fault) = &fault {
+        // h2 waits for its last words to go out; a peer that does not read could prevent that for ever.
+        link.close(fault.clone());
+    }
     if let (Some((last, why)), Some(id)) = (link.meter.going_away(), id)
         && id > last
     {
@@ -50,7 +55,7 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
         return (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), repeat);
     }
     let Some(_) = id else {
-        let line = link.closed().map_or_else(|| error.to_string(), |why| why.to_string());
+        let line = link.end().map_or_else(|| error.to_string().into(), |end| end.why);
         let message = format!("the connection ended before the request was sent: {line}");
         return (Error::new(ErrorKind::ConnectionLost, message).with_sent(false), Repeat::Elsewhere);
     };
@@ -70,6 +75,9 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
             }
         };
     }
+    if let Some(End { kind, why }) = fault {
+        return (Error::new(kind, why.to_string()).with_sent(true), Repeat::No);
+    }
     if let (true, Some(code)) = (error.is_reset(), code) {
         // h2's own verdict on this stream, which does not tell a large head from a malformed one.
         let most = link.max_header_list();
@@ -82,20 +90,11 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
         return (Error::new(kind, message).with_sent(true), Repeat::No);
     }
     let (kind, message) = match code {
-        Some(code) if error.is_go_away() && error.is_remote() => {
-            (ErrorKind::ConnectionLost, format!("the server closed the connection ({})", name(code)))
+        Some(code) => (ErrorKind::ConnectionLost, format!("the server closed the connection ({})", name(code))),
+        None => {
+            let end = link.end().unwrap_or_else(|| End::new(ErrorKind::ConnectionLost, error.to_string()));
+            (end.kind, format!("the connection ended: {}", end.why))
         }
-        Some(code) => (ErrorKind::Protocol, format!("the server broke HTTP/2 ({})", broken(error, code))),
-        None => match error.get_io() {
-            Some(io) if io.kind() == std::io::ErrorKind::InvalidData => (ErrorKind::Protocol, io.to_string()),
-            _ => {
-                let why = link.closed().map_or_else(|| error.to_string(), |why| why.to_string());
-                // Closed by the program.
-                let ours = link.close_wanted().is_some();
-                let kind = if ours { ErrorKind::Canceled } else { ErrorKind::ConnectionLost };
-                (kind, format!("the connection ended: {why}"))
-            }
-        },
     };
     (Error::new(kind, message).with_sent(true), Repeat::No)
 }
@@ -103,6 +102,23 @@ pub(super) fn explained(link: &Link, error: &h2::Error, id: Option<u32>) -> (Err
 /// How much smaller a header list is on the wire, at most, to be taken for the reason of h2's verdict. It is compressed, and each field
 /// counts 32 bytes more than it has (RFC 9113, section 6.5.2).
 const BLOCK_RATIO: u64 = 4;
+
+/// What the peer has done that ends the connection, if that is what an error says.
+pub(super) fn fault(error: &h2::Error) -> Option<End> {
+    let why = match (error.reason(), error.get_io()) {
+        (Some(Reason::FLOW_CONTROL_ERROR), _) if error.is_reset() && error.is_library() => OVERRUN.to_owned(),
+        (Some(code), _) if error.is_go_away() && error.is_library() => {
+            format!("the server broke HTTP/2 ({})", broken(error, code))
+        }
+        // Ours, see `guard`.
+        (None, Some(io)) if io.kind() == std::io::ErrorKind::InvalidData => io.to_string(),
+        _ => return None,
+    };
+    Some(End::new(ErrorKind::Protocol, why))
+}
+
+/// RFC 9113, section 6.9.1: that must not be.
+pub(super) const OVERRUN: &str = "the server sent more than a stream's flow-control window allows (FLOW_CONTROL_ERROR)";
 
 /// That a response's head is beyond its limit.
 pub(crate) fn too_large(most: usize) -> String {

@@ -49,6 +49,7 @@ pub(crate) struct Watched<'a> {
     /// Most bytes of all interim responses (1xx) together, if nobody is told of them.
     pub(crate) interim_limit: usize,
     pub(crate) window_timeout: Option<Duration>,
+    pub(crate) header_timeout: Option<Duration>,
     pub(crate) events: Option<(&'a dyn Events, ConnId)>,
 }
 
@@ -239,14 +240,13 @@ impl H2Conn {
             let (error, repeat) = explained(&link, error, None);
             Failed { error: error.with_phase(Phase::Write), repeat, body: Some(body), silent: true }
         };
-        if is_extended && !self.takes_extended_connect().await && link.closed().is_none() {
-            // It has done nothing on the connection.
-            let slot = running.slot.take();
-            drop(slot);
-            let message =
-                "the server takes no extended CONNECT (RFC 8441): its settings do not say ENABLE_CONNECT_PROTOCOL";
-            let error = Error::new(ErrorKind::Connect, message).with_phase(Phase::Connect);
-            return Err(Failed { error, repeat: Repeat::No, body: Some(body), silent: false });
+        if is_extended && let Err(unfit) = self.wait_extended_connect(watched.header_timeout).await {
+            if unfit.kind() == ErrorKind::Connect {
+                // It has done nothing on the connection.
+                let slot = running.slot.take();
+                drop(slot);
+            }
+            return Err(Failed { error: unfit, repeat: Repeat::No, body: Some(body), silent: false });
         }
         let mut send = self.send.clone();
         // Ready at once, since there are no more streams than the peer allows; or the connection is over.
@@ -257,7 +257,7 @@ impl H2Conn {
             Ok(opened) => opened,
             Err(error) => {
                 running.slot = None;
-                if error.is_io() || error.is_go_away() || link.closed().is_some() {
+                if error.is_io() || error.is_go_away() || link.end().is_some() {
                     return Err(unsent(body, &error));
                 }
                 // The request is not one that h2 would send.
@@ -333,6 +333,32 @@ impl H2Conn {
         }
     }
 }
+
+impl H2Conn {
+    /// Waits until it is known that the peer takes extended CONNECT requests, or that the connection is over, which others tell.
+    async fn wait_extended_connect(&self, header_timeout: Option<Duration>) -> Result<()> {
+        let (limit, setting) = match header_timeout {
+            Some(limit) if limit < SETTINGS_TIME => (limit, " (response_header_timeout)"),
+            _ => (SETTINGS_TIME, ""),
+        };
+        let message = match tokio::time::timeout(limit, self.link.settings_came()).await {
+            Ok(()) if self.link.meter.extended_connect() || self.link.end().is_some() => return Ok(()),
+            Ok(()) => {
+                "the server takes no extended CONNECT (RFC 8441): its settings do not say ENABLE_CONNECT_PROTOCOL"
+            }
+            Err(_) => {
+                let what = "the server's settings did not come";
+                let message =
+                    format!("{what} within {limit:?}{setting}; an extended CONNECT (RFC 8441) has to wait for them");
+                return Err(Error::new(ErrorKind::Timeout, message).with_phase(Phase::Connect));
+            }
+        };
+        Err(Error::new(ErrorKind::Connect, message).with_phase(Phase::Connect))
+    }
+}
+
+/// How long a request may wait for the server's settings, which must be the first that it says (RFC 9113, section 3.4).
+const SETTINGS_TIME: Duration = Duration::from_secs(10);
 
 enum Ended {
     Ours(Box<Error>),

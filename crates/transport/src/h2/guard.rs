@@ -3,17 +3,21 @@
 //! h2 bounds what it keeps: header lists, CONTINUATION frames, streams that are reset. What costs work and no memory it
 //! takes without end: SETTINGS, PING, empty DATA and the like. Here such frames are counted.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
+use super::error::OVERRUN;
 use super::link::{Link, Meter};
+use super::verdict::Verdict;
 use crate::net::Stream;
 
 /// The connection's bytes on their way to h2.
@@ -21,6 +25,7 @@ pub(super) struct Guarded {
     stream: Stream,
     link: Arc<Link>,
     frames: Frames,
+    verdict: Verdict,
 }
 
 /// What was seen of the current frame, and of those before.
@@ -71,7 +76,22 @@ mod kind {
 
 impl Guarded {
     pub(super) fn new(stream: Stream, link: Arc<Link>) -> Self {
-        Guarded { stream, link, frames: Frames::new() }
+        Guarded { stream, link, frames: Frames::new(), verdict: Verdict::new() }
+    }
+
+    /// These bytes went out.
+    fn wrote<'a>(&mut self, count: usize, pieces: impl IntoIterator<Item = &'a [u8]>, cx: &Context<'_>) {
+        self.link.meter.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+        let mut left = count;
+        for piece in pieces {
+            let went = &piece[..left.min(piece.len())];
+            self.verdict.look(went);
+            left -= went.len();
+        }
+        if self.verdict.is_overrun() {
+            // The next read fails, even if nothing more comes.
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -242,6 +262,9 @@ impl Frames {
 impl AsyncRead for Guarded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.verdict.is_overrun() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, OVERRUN)));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
@@ -256,8 +279,8 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write(cx, data))?;
-        self.link.meter.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+        let count = ready!(in_any_case(cx, |cx| Pin::new(&mut self.stream).poll_write(cx, data)))?;
+        self.wrote(count, [data], cx);
         Poll::Ready(Ok(count))
     }
 
@@ -266,8 +289,8 @@ impl AsyncWrite for Guarded {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, pieces))?;
-        self.link.meter.bytes_out.fetch_add(count as u64, Ordering::Relaxed);
+        let count = ready!(in_any_case(cx, |cx| Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)))?;
+        self.wrote(count, pieces.iter().map(|piece| &**piece), cx);
         Poll::Ready(Ok(count))
     }
 
@@ -276,12 +299,18 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        in_any_case(cx, |cx| Pin::new(&mut self.stream).poll_flush(cx))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+}
+
+/// Writes even if the task has used up its share of the runtime. h2 writes when there is nothing more to read, or the share is used up: a
+/// peer that never pauses would keep it from ever writing. How much there is to write at once is bounded by what waits to be sent.
+fn in_any_case<T>(cx: &mut Context<'_>, write: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pin!(unconstrained(poll_fn(write))).poll(cx)
 }
 
 #[cfg(test)]

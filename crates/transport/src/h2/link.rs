@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use roundtrip_types::ErrorKind;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Http2Config;
 use crate::net::ConnInfo;
@@ -64,13 +66,29 @@ struct State {
     draining: bool,
     /// By our own wish.
     retired: bool,
-    suspect: bool,
+    /// Since when it is not known whether the peer is there.
+    suspect: Option<Instant>,
     /// Whether the driver is to send a PING as soon as it can.
     ping_wanted: bool,
-    closed: Option<Arc<str>>,
-    /// Why the driver is to close the connection.
-    close_wanted: Option<Arc<str>>,
+    /// How the connection ends, once that is known. The driver closes it then.
+    end: Option<End>,
+    /// The driver has closed it.
+    closed: bool,
     driver: Option<Waker>,
+}
+
+/// How a connection ends.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    /// What its exchanges fail with, unless they know better.
+    pub(super) kind: ErrorKind,
+    pub(super) why: Arc<str>,
+}
+
+impl End {
+    pub(super) fn new(kind: ErrorKind, why: impl Into<Arc<str>>) -> Self {
+        End { kind, why: why.into() }
+    }
 }
 
 /// What is seen of the frames that come in, and counted of what goes out.
@@ -132,7 +150,7 @@ impl Link {
         state.in_flight = state.in_flight.saturating_sub(1);
         // One that retired closes with its last exchange.
         let driver = if state.draining && state.in_flight == 0 { state.driver.take() } else { None };
-        let closed = state.closed.is_some();
+        let closed = state.closed;
         drop(state);
         if let Some(driver) = driver {
             driver.wake();
@@ -144,8 +162,9 @@ impl Link {
         self.lock().in_flight
     }
 
-    pub(super) fn closed(&self) -> Option<Arc<str>> {
-        self.lock().closed.clone()
+    /// How it ended, or is about to.
+    pub(super) fn end(&self) -> Option<End> {
+        self.lock().end.clone()
     }
 
     /// An exchange was given up that began when `bytes_in` had come in.
@@ -155,7 +174,7 @@ impl Link {
             return;
         }
         let mut state = self.lock();
-        state.suspect = true;
+        state.suspect.get_or_insert_with(Instant::now);
         state.ping_wanted = true;
         let driver = state.driver.take();
         drop(state);
@@ -164,13 +183,18 @@ impl Link {
         }
     }
 
+    /// Since when the peer owes a sign of life.
+    pub(super) fn suspect_since(&self) -> Option<Instant> {
+        self.lock().suspect
+    }
+
     /// Waits until the peer's first settings have come, or the connection is over.
     pub(super) async fn settings_came(&self) {
         loop {
             let mut told = pin!(self.settings.notified());
             // From now on nothing is missed.
             told.as_mut().enable();
-            if self.meter.has_settings() || self.closed().is_some() {
+            if self.meter.has_settings() || self.end().is_some() {
                 return;
             }
             told.await;
@@ -192,7 +216,7 @@ impl Link {
         let mut state = self.lock();
         let was_suspect = std::mem::take(&mut state.suspect);
         drop(state);
-        if was_suspect {
+        if was_suspect.is_some() {
             (self.hook)(H2Event::Room);
         }
     }
@@ -228,9 +252,10 @@ impl Link {
         }
     }
 
-    pub(super) fn close(&self, why: &str) {
+    /// Has the driver close it, unless it ends already.
+    pub(super) fn close(&self, end: End) {
         let mut state = self.lock();
-        state.close_wanted.get_or_insert_with(|| why.into());
+        state.end.get_or_insert(end);
         let driver = state.driver.take();
         drop(state);
         if let Some(driver) = driver {
@@ -238,20 +263,14 @@ impl Link {
         }
     }
 
-    pub(super) fn close_wanted(&self) -> Option<Arc<str>> {
-        self.lock().close_wanted.clone()
-    }
-
     /// The driver has ended.
-    pub(super) fn has_closed(&self, why: Arc<str>) {
+    pub(super) fn has_closed(&self) {
         let mut state = self.lock();
         state.driver = None;
-        let was = state.closed.get_or_insert_with(|| Arc::clone(&why)).clone();
+        state.closed = true;
         drop(state);
         self.settings.notify_waiters();
-        if Arc::ptr_eq(&was, &why) {
-            (self.hook)(H2Event::Closed);
-        }
+        (self.hook)(H2Event::Closed);
     }
 
     /// Has the driver woken with this task when something is wanted of it.
@@ -271,9 +290,9 @@ impl Link {
 impl State {
     fn room(&self, limit: usize) -> Result<usize, NoRoom> {
         match () {
-            () if self.closed.is_some() || self.close_wanted.is_some() => Err(NoRoom::Closed),
+            () if self.end.is_some() => Err(NoRoom::Closed),
             () if self.draining => Err(NoRoom::Draining),
-            () if self.suspect => Err(NoRoom::Suspect),
+            () if self.suspect.is_some() => Err(NoRoom::Suspect),
             () if self.in_flight >= limit => Err(NoRoom::Full),
             () => Ok(limit - self.in_flight),
         }
@@ -324,8 +343,8 @@ impl fmt::Debug for Link {
         f.debug_struct("Link")
             .field("in_flight", &state.in_flight)
             .field("draining", &state.draining)
-            .field("suspect", &state.suspect)
-            .field("closed", &state.closed)
+            .field("suspect", &state.suspect.is_some())
+            .field("end", &state.end)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,8 @@
 //! - [`H2Conn`] is the connection as the pool holds it: shareable, with streams to [reserve](H2Conn::reserve) and a state.
 //! - [`driver`] is its one task, which reads and writes frames, and asks the peer for signs of life.
 //! - [`exchange`] is one request and its response, polled by the task of the request itself.
-//! - [`guard`] looks at the frames that come in, and ends the connection of a peer that floods.
+//! - [`guard`] looks at the frames that come in, and ends the connection of a peer that floods; [`verdict`] at those that go out, for the
+//!   one that says that a window was overrun.
 //!
 //! hyper's client does the same on the same crate, with a task and two channels for each request; what it keeps to itself is needed
 //! here: PINGs, which streams a GOAWAY covers, interim responses.
@@ -17,20 +18,21 @@ mod guard;
 mod link;
 mod tunnel;
 mod upload;
+mod verdict;
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
-use roundtrip_types::Result;
+use roundtrip_types::{ErrorKind, Result};
 
 pub(crate) use self::body::H2Body;
 pub use self::config::Http2Config;
 pub(crate) use self::error::{Failed, Repeat, too_large};
 pub(crate) use self::exchange::{Content, Outgoing, Progress, Watched, list_bytes};
 use self::guard::Guarded;
-use self::link::Link;
+use self::link::{End, Link};
 pub(crate) use self::link::{H2Event, Hook, NoRoom};
 use crate::net::{ConnInfo, Stream};
 
@@ -99,14 +101,24 @@ impl H2Conn {
         self.link.in_flight()
     }
 
+    /// Since when it is not known whether the peer is there, see [`NoRoom::Suspect`].
+    pub(crate) fn suspect_since(&self) -> Option<tokio::time::Instant> {
+        self.link.suspect_since()
+    }
+
     /// What is known about the connection.
     pub(crate) fn info(&self) -> &ConnInfo {
         self.link.info()
     }
 
-    /// Why it is closed, if it is.
+    /// Why it is closed or about to be, if it is.
     pub(crate) fn closed(&self) -> Option<Arc<str>> {
-        self.link.closed()
+        self.link.end().map(|end| end.why)
+    }
+
+    /// What kind of end that is: `Canceled` is ours, `Protocol` the peer's fault.
+    pub(crate) fn closed_with(&self) -> Option<ErrorKind> {
+        self.link.end().map(|end| end.kind)
     }
 
     /// No new streams; it closes when the last exchange has ended.
@@ -121,13 +133,7 @@ impl H2Conn {
 
     /// Closes it now. Exchanges fail, saying `why`.
     pub(crate) fn close(&self, why: &str) {
-        self.link.close(why);
-    }
-
-    /// Whether the peer takes requests for another protocol, once its settings have come, or never will.
-    async fn takes_extended_connect(&self) -> bool {
-        self.link.settings_came().await;
-        self.link.meter.extended_connect()
+        self.link.close(End::new(ErrorKind::Canceled, why));
     }
 
     fn peer_limit(&self) -> usize {

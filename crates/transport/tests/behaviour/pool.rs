@@ -320,7 +320,8 @@ fn a_shutdown_whose_time_is_up_cuts() {
         }
         drop((head_exchange, body_exchange));
         until(|| peer.ended() == peer.accepted()).await;
-        assert_eq!(transport.stats().open(), 0);
+        let stats = transport.stats();
+        assert_eq!((stats.open(), stats.closed.by(CloseReason::Shutdown)), (0, stats.closed.total()));
     });
 }
 

@@ -4,13 +4,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod in_memory;
 mod peer;
+mod random;
+mod silence;
+mod windows;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
-use roundtrip_transport::{Http2Config, Protocols, RoundTripper, Transport, TransportConfig};
+use roundtrip_transport::{
+    CloseReason, ExtendedConnect, Http2Config, Protocols, RequestOptions, RoundTripper, Transport, TransportConfig,
+};
 use roundtrip_types::{Body, Error, ErrorKind, MessageExt, Phase, Request};
 use tokio::io::AsyncWriteExt;
 
@@ -46,6 +52,13 @@ fn alone(test: impl AsyncFnOnce(Watch)) {
     let watch = Watch::begin();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(test(watch));
+}
+
+/// The same with a clock that stands still while anybody works, and moves on to what is next when all wait.
+fn with_time_paused(test: impl AsyncFnOnce()) {
+    let _alone = Watch::begin();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(test());
 }
 
 const KB: usize = 1 << 10;

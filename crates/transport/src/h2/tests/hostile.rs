@@ -243,6 +243,59 @@ async fn a_window_that_stays_closed_ends_the_upload_with_a_name() {
     assert_eq!((error.kind(), error.phase()), (ErrorKind::Timeout, Some(Phase::Write)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_overrun_window_ends_the_connection_of_a_peer_that_does_not_listen() {
+    let (mut raw, stream) = Raw::new(&[]).await;
+    let rig = Rig::new(stream, &Http2Config::default()).await;
+    let began = tokio::time::Instant::now();
+    let talk = async {
+        let stream = raw.request().await;
+        // It may send as much as it likes, and goes on until nothing more fits between us.
+        for stream in [0, stream] {
+            raw.write(8, 0, stream, &(1_u32 << 30).to_be_bytes()).await;
+        }
+        raw.write(HEADERS, END_HEADERS, stream, OK).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        // Our windows cannot be opened again, since that would have to be said.
+        while raw.try_write(DATA, 0, stream, &[0; 16_384]).await {}
+    };
+    let (error, ()) = tokio::join!(
+        async {
+            let response = rig.send(Method::POST, Body::from(vec![0; 10 << 20])).await.unwrap();
+            response.into_body().bytes().await.unwrap_err()
+        },
+        talk
+    );
+    rig.told(H2Event::Closed).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    let words = "the server sent more than a stream's flow-control window allows (FLOW_CONTROL_ERROR), in the middle";
+    assert!(error.to_string().starts_with(words), "{error}");
+    assert_eq!((rig.conn.in_flight(), rig.conn.room()), (0, Err(NoRoom::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_h2_has_ended_carries_no_more_requests() {
+    // A peer that does not listen keeps h2's last words from going out.
+    let (mut raw, stream) = Raw::new(&[]).await;
+    let rig = Rig::new(stream, &Http2Config::default()).await;
+    let slot = rig.conn.reserve().unwrap();
+    let (outcome, ()) = tokio::join!(rig.send(Method::POST, Body::from(vec![0; 10 << 20])), async {
+        let stream = raw.request().await;
+        for stream in [0, stream] {
+            raw.write(8, 0, stream, &(1_u32 << 30).to_be_bytes()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        // DATA for a stream that never was.
+        raw.write(DATA, 0, 99, b"x").await;
+    });
+    let error = outcome.unwrap_err().error;
+    assert_eq!((error.kind(), rig.conn.room()), (ErrorKind::Protocol, Err(NoRoom::Closed)), "{error}");
+    let failed = send(&rig.conn, slot, outgoing(Method::POST, Body::empty())).await.unwrap_err();
+    assert_eq!((failed.repeat, failed.error.was_sent()), (Repeat::Elsewhere, false));
+    rig.told(H2Event::Closed).await;
+}
+
 #[tokio::test]
 async fn floods_end_the_connection_with_a_name() {
     for (kind, payload, name) in

@@ -63,6 +63,7 @@ async fn send(conn: &H2Conn, slot: Slot, request: Outgoing) -> Result<Response<B
         on_interim: None,
         interim_limit: 16 << 10,
         window_timeout: Http2Config::default().window_timeout,
+        header_timeout: None,
         events: None,
     };
     let response = conn.send(slot, request, watched).await?;

@@ -189,7 +189,7 @@ async fn a_body_that_fails_fails_the_exchange() {
     let (sender, body) = Body::channel(1);
     sender.abort("the disk is gone");
     let failed = rig.send(Method::POST, body).await.unwrap_err();
-    assert_eq!(failed.error.kind(), roundtrip_types::ErrorKind::Body);
+    assert_eq!(failed.error.kind(), ErrorKind::Body);
     assert_eq!(failed.error.to_string(), "the request's body failed: the disk is gone");
 }
 
