@@ -78,8 +78,8 @@ pub(crate) fn kinds(text: &[u8]) -> Kinds {
     Kinds { space_or_control: bad & HIGH != 0, above_ascii: any & HIGH != 0 }
 }
 
-/// Whether every byte passes, for a test of a few comparisons: sixteen or eight bytes at a time, which the compiler makes one vector
-/// of. The last of them may overlap those before.
+/// Whether every byte passes, for a test of a few comparisons: sixteen or eight bytes at a time, which the compiler makes one
+/// vector of. The last of them may overlap those before.
 #[inline(always)]
 pub(crate) fn all(text: &[u8], test: impl Fn(u8) -> bool) -> bool {
     // Without an early exit inside of a block, so that it becomes a vector.

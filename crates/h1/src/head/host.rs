@@ -22,7 +22,8 @@ use crate::syntax::{all, decimal};
 /// ```
 #[must_use]
 pub fn is_host(text: &[u8]) -> bool {
-    // The usual host is letters, digits, dots and hyphens, with or without a port. Read backwards, the port is found in a few steps.
+    // The usual host is letters, digits, dots and hyphens, with or without a port. Read backwards, the port is found in a few
+    // steps.
     let digits = text.iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let (name, port) = match text[..text.len() - digits] {
         [ref name @ .., b':'] => (name, &text[text.len() - digits..]),
