@@ -10,8 +10,8 @@ use crate::stream::Stream;
 /// What a client goes on sending behind its last answer, read and thrown away: closing with unread bytes would make the system
 /// reset the connection, and the client might lose the answer (RFC 9112, 9.6).
 ///
-/// Bounded by bytes here and by time in [`Deadlines`](crate::deadlines::Deadlines): who sends too much is read no further, and
-/// has the rest of the time to find the answer.
+/// Bounded by bytes here, and by time in [`Deadlines`](crate::deadlines::Deadlines) or, before a handshake, by the caller: who sends
+/// too much is read no further, and has the rest of the time to find the answer.
 #[derive(Debug)]
 pub(crate) struct Linger {
     left: usize,
@@ -40,7 +40,7 @@ impl Linger {
                 _ => return Poll::Ready(()),
             }
         }
-        // The connection's timer ends the wait.
+        // A timer ends the wait.
         Poll::Pending
     }
 }
