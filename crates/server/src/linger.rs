@@ -1,5 +1,6 @@
 //! Reading on behind the last answer, for a while and up to a point.
 
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -26,9 +27,10 @@ impl Linger {
 
     /// Ready once the client is through. `came` is told how many bytes come.
     pub(crate) fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>, came: impl Fn(usize)) -> Poll<()> {
-        let mut piece = [0; 4096];
+        // Not made of zeros first: nearly always there is nothing to read.
+        let mut piece = [const { MaybeUninit::uninit() }; 4096];
         while self.left > 0 {
-            let mut buf = ReadBuf::new(&mut piece);
+            let mut buf = ReadBuf::uninit(&mut piece);
             match std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
                 Ok(()) if !buf.filled().is_empty() => {
                     let bytes = buf.filled().len();
