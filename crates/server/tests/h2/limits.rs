@@ -236,6 +236,59 @@ fn stopping_lets_a_stream_finish_and_takes_no_other() {
 }
 
 #[test]
+fn a_lame_duck_lets_streams_finish_and_serves_whoever_comes_anew() {
+    run(async |over| {
+        let host = Host::start(over).await;
+        let mut conn = host.connect().await;
+        conn.send(&post(1)).await;
+        while host.server.stats().requests == 0 {
+            tokio::task::yield_now().await;
+        }
+        host.server.lame_duck();
+        let goaway = conn.next().await.unwrap();
+        assert_eq!((goaway.kind, &goaway.payload[4..8]), (GOAWAY, &[0; 4][..]), "{goaway:?}");
+        // One that comes now is served, and told to go with its first request.
+        let mut fresh = host.connect().await;
+        fresh.send(&get(1)).await;
+        conn.send(&Frame::new(DATA, END_STREAM, 1, *b"whole")).await;
+        for (name, conn, mut goaway) in [("old", &mut conn, true), ("new", &mut fresh, false)] {
+            let mut answered = false;
+            while let Some(frame) = conn.next().await {
+                goaway |= frame.kind == GOAWAY;
+                answered |= frame.stream == 1 && frame.flags & END_STREAM != 0;
+            }
+            assert!(goaway && answered, "{name}: told to go away: {goaway}, answered: {answered}");
+        }
+        assert_eq!((host.server.stats().accepted, host.server.stats().requests), (2, 2));
+        host.stop().await;
+    });
+}
+
+#[test]
+fn a_client_that_keeps_its_stream_open_is_cut_at_the_deadline() {
+    run(async |over| {
+        let host = Host::start(over).await;
+        let mut conn = host.connect().await;
+        conn.send(&post(1)).await;
+        while host.server.stats().active == 0 {
+            tokio::task::yield_now().await;
+        }
+        let stopping = host.server.shutdown(Duration::from_millis(50));
+        let told = async {
+            let mut goaway = false;
+            while let Some(frame) = conn.next().await {
+                goaway |= frame.kind == GOAWAY;
+                assert!(frame.kind != HEADERS, "answered");
+            }
+            goaway
+        };
+        let (report, goaway) = tokio::join!(stopping, told);
+        assert_eq!((report.finished, report.cut, goaway), (0, 1, true));
+        host.stop().await;
+    });
+}
+
+#[test]
 fn handlers_end_with_their_connection() {
     run(async |over| {
         let host = Host::start(over).await;
