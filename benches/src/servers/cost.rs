@@ -11,15 +11,46 @@ use crate::callgrind;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1:12302\r\nUser-Agent: roundtrip\r\nAccept: */*\r\n\r\n";
 
+/// The same, and the connection's last.
+const LAST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1:12302\r\nUser-Agent: roundtrip\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+
 /// The instructions of one request. `program`, told `--serve` and a way, is that server ([`serve`](super::serve)), as below.
 ///
 /// # Errors
 /// There is no valgrind, or a request is not answered.
 pub fn instructions(program: &Path, way: &str, requests: u64) -> Result<f64, String> {
-    callgrind::per_round(requests, |count| {
+    counted(program, way, requests, talk)
+}
+
+/// The instructions of a connection that carries one request, which says that it is the last; those of the request are in it.
+///
+/// # Errors
+/// As [`instructions`].
+pub fn connection(program: &Path, way: &str, connections: u64) -> Result<f64, String> {
+    counted(program, way, connections, |addr, count| {
+        // Held open, so that the server does not take the first connection's end for that of the last.
+        let mut held = connect(addr)?;
+        let mut got = Vec::new();
+        ask(&mut held, &mut got)?;
+        for n in 0..count {
+            last_ask(&mut connect(addr)?, &mut got).map_err(|error| format!("connection {n}: {error}"))?;
+        }
+        Ok(())
+    })
+}
+
+/// The instructions of one round, of which `talk` has so many with the server at that address.
+fn counted(
+    program: &Path,
+    way: &str,
+    rounds: u64,
+    talk: impl Fn(&str, u64) -> Result<(), String>,
+) -> Result<f64, String> {
+    callgrind::per_round(rounds, |count| {
         let mut command = callgrind::command(program);
         command.args(["--serve", way]);
-        let said = drive(command, count)?;
+        let said = drive(command, |addr| talk(addr, count))?;
         callgrind::collected(&said).ok_or_else(|| format!("valgrind did not count: {said}"))
     })
 }
@@ -32,7 +63,7 @@ pub fn allocations(program: &Path, way: &str, requests: u64) -> Result<(f64, f64
     let all = |requests| {
         let mut command = Command::new(program);
         command.args(["--serve", way]);
-        let said = drive(command, requests)?;
+        let said = drive(command, |addr| talk(addr, requests))?;
         told(&said).ok_or_else(|| format!("the server did not tell its allocations: {said}"))
     };
     let ((few, few_bytes), (many, many_bytes)) = (all(requests)?, all(2 * requests)?);
@@ -131,15 +162,15 @@ const REST: Duration = Duration::from_millis(400);
 /// How often the server is asked before that is given up.
 const LOOKS: u32 = 20;
 
-/// Starts a server, sends it requests one after the other on one connection, and returns what it said on standard error.
-fn drive(mut command: Command, requests: u64) -> Result<String, String> {
+/// Starts a server, has `talk` talk to it at its address, and returns what it said on standard error.
+fn drive(mut command: Command, talk: impl FnOnce(&str) -> Result<(), String>) -> Result<String, String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start {command:?}: {error}"))?;
-    let driven = talk(&mut child, requests);
+    let driven = address(&mut child).and_then(|addr| talk(&addr));
     if driven.is_err() {
         // Perhaps it ended by itself, which is as good.
         let _ = child.kill();
@@ -150,10 +181,15 @@ fn drive(mut command: Command, requests: u64) -> Result<String, String> {
     Ok(said)
 }
 
-fn talk(child: &mut Child, requests: u64) -> Result<(), String> {
-    let addr = address(child)?;
-    let mut stream = TcpStream::connect(&addr).map_err(|error| format!("connect {addr:?}: {error}"))?;
+fn connect(addr: &str) -> Result<TcpStream, String> {
+    let stream = TcpStream::connect(addr).map_err(|error| format!("connect {addr:?}: {error}"))?;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    Ok(stream)
+}
+
+/// Requests one after the other on one connection.
+fn talk(addr: &str, requests: u64) -> Result<(), String> {
+    let mut stream = connect(addr)?;
     let mut got = Vec::new();
     for _ in 0..requests {
         ask(&mut stream, &mut got)?;
@@ -186,6 +222,18 @@ fn ask(stream: &mut TcpStream, got: &mut Vec<u8>) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A connection's last request, its answer, and the connection's end.
+fn last_ask(stream: &mut TcpStream, got: &mut Vec<u8>) -> Result<(), String> {
+    stream.write_all(LAST).map_err(|error| format!("write: {error}"))?;
+    got.clear();
+    stream.read_to_end(got).map_err(|error| format!("read: {error}"))?;
+    if got.ends_with(GREETING.as_bytes()) {
+        Ok(())
+    } else {
+        Err(format!("closed after {:?}", String::from_utf8_lossy(got)))
+    }
 }
 
 #[cfg(test)]

@@ -88,14 +88,20 @@ impl<H: Handler> Acceptor<H> {
                 None => return Ok(()),
                 Some(Ok((stream, remote))) => {
                     trouble = Backoff::default();
-                    let Some(permit) = unless(stopping.as_mut(), self.slot(&addr, &mut tell_limit)).await else {
-                        return Ok(());
+                    let permit = match self.free_slot() {
+                        Some(permit) => permit,
+                        None => match unless(stopping.as_mut(), self.slot(&addr, &mut tell_limit)).await {
+                            Some(permit) => permit,
+                            None => return Ok(()),
+                        },
                     };
                     let local = match &stream {
                         Stream::Tcp(stream) => stream.local_addr().map_or(Addr::Unnamed, Addr::Tcp),
                         _ => addr.clone(),
                     };
-                    self.open(stream, ConnInfo::new(remote, local), permit);
+                    if self.open(stream, ConnInfo::new(remote, local), permit).is_none() {
+                        return Ok(());
+                    }
                 }
                 Some(Err(cause)) => match classify(&cause) {
                     Trouble::OfThatConnection => {}
@@ -113,14 +119,20 @@ impl<H: Handler> Acceptor<H> {
         }
     }
 
-    /// Leave to open a connection. The one that has to wait for it is accepted already, those behind it wait in the kernel.
+    /// Leave to open a connection, if there is a place for it now: the permit, where permits are needed.
+    #[inline]
+    fn free_slot(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        match &self.slots {
+            Some(slots) => Arc::clone(slots).try_acquire_owned().ok().map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The same, however long it takes. The one that has to wait for it is accepted already, those behind it wait in the kernel.
     ///
     /// Waiting before accepting would let a loop keep the last permit while another one's sockets have the clients.
     async fn slot(&self, addr: &Addr, tell: &mut Seldom) -> Option<OwnedSemaphorePermit> {
         let slots = self.slots.as_ref()?;
-        if let Ok(permit) = Arc::clone(slots).try_acquire_owned() {
-            return Some(permit);
-        }
         if tell.is_due() {
             let limit = self.shared.config.max_connections.unwrap_or_default();
             self.tell(&ServerEvent::ConnectionLimit { listener: addr, limit });
@@ -131,9 +143,10 @@ impl<H: Handler> Acceptor<H> {
 
     /// Gives a new connection its task. Whatever a stream needs before it can carry HTTP, such as a handshake, belongs into that
     /// task, never in here.
-    fn open(&self, stream: Stream, info: ConnInfo, permit: Option<OwnedSemaphorePermit>) {
-        // A connection that comes in as the server stops is closed unserved, as those still in the backlog will be.
-        let Some(mut tracked) = self.tracker.open(info, &self.shared.config) else { return };
+    ///
+    /// `None` if the server is stopping: the connection is closed unserved then, as those still in the backlog will be.
+    fn open(&self, stream: Stream, info: ConnInfo, permit: Option<OwnedSemaphorePermit>) -> Option<()> {
+        let mut tracked = self.tracker.open(info, &self.shared.config)?;
         tracked.permit = permit;
         let shared = Arc::clone(&self.shared);
         #[cfg(feature = "tls")]
@@ -145,9 +158,10 @@ impl<H: Handler> Acceptor<H> {
                     conn::serve(stream, shared, tracked).await;
                 }
             });
-            return;
+            return Some(());
         }
         tokio::spawn(conn::serve(stream, shared, tracked));
+        Some(())
     }
 
     fn tell(&self, event: &ServerEvent<'_>) {
@@ -155,12 +169,12 @@ impl<H: Handler> Acceptor<H> {
     }
 }
 
-/// The output of `future`, or `None` if `stop` is over first. `stop` is not to be polled again then.
+/// The output of `future`, or `None` if that has to be waited for and `stop` is over first. `stop` is not to be polled again then.
 async fn unless<F: Future>(mut stop: Pin<&mut impl Future<Output = ()>>, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
-    std::future::poll_fn(|cx: &mut Context<'_>| match stop.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(None),
-        Poll::Pending => future.as_mut().poll(cx).map(Some),
+    std::future::poll_fn(|cx: &mut Context<'_>| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => stop.as_mut().poll(cx).map(|()| None),
     })
     .await
 }

@@ -340,7 +340,7 @@ impl Deadlines {
 
 /// How long a client may go on sending after its last response, so that it reads that response before the reset: Go waits for as
 /// long.
-const CLOSING: Duration = Duration::from_millis(500);
+pub(crate) const CLOSING: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

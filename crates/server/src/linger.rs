@@ -1,5 +1,6 @@
 //! Reading on behind the last answer, for a while and up to a point.
 
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,8 +11,8 @@ use crate::stream::Stream;
 /// What a client goes on sending behind its last answer, read and thrown away: closing with unread bytes would make the system
 /// reset the connection, and the client might lose the answer (RFC 9112, 9.6).
 ///
-/// Bounded by bytes here and by time in [`Deadlines`](crate::deadlines::Deadlines): who sends too much is read no further, and
-/// has the rest of the time to find the answer.
+/// Bounded by bytes here, and by time in [`Deadlines`](crate::deadlines::Deadlines) or, before a handshake, by the caller: who sends
+/// too much is read no further, and has the rest of the time to find the answer.
 #[derive(Debug)]
 pub(crate) struct Linger {
     left: usize,
@@ -26,9 +27,10 @@ impl Linger {
 
     /// Ready once the client is through. `came` is told how many bytes come.
     pub(crate) fn poll(&mut self, stream: &mut Stream, cx: &mut Context<'_>, came: impl Fn(usize)) -> Poll<()> {
-        let mut piece = [0; 4096];
+        // Not made of zeros first: nearly always there is nothing to read.
+        let mut piece = [const { MaybeUninit::uninit() }; 4096];
         while self.left > 0 {
-            let mut buf = ReadBuf::new(&mut piece);
+            let mut buf = ReadBuf::uninit(&mut piece);
             match std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf)) {
                 Ok(()) if !buf.filled().is_empty() => {
                     let bytes = buf.filled().len();
@@ -40,7 +42,7 @@ impl Linger {
                 _ => return Poll::Ready(()),
             }
         }
-        // The connection's timer ends the wait.
+        // A timer ends the wait.
         Poll::Pending
     }
 }

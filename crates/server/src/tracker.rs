@@ -4,6 +4,7 @@
 //! lock and no shared cache line. The lock is taken when a connection opens or closes and at shutdown.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -81,9 +82,11 @@ pub struct ShutdownReport {
 
 pub(crate) struct Tracker {
     conns: Mutex<Conns>,
+    /// Connections accepted: the number of the next.
+    accepted: AtomicU64,
     /// For those who wait: the accept loops, `shutdown`, and handlers.
     stage: watch::Sender<Stage>,
-    /// Moves whenever a connection closes.
+    /// Moves when a connection closes and somebody waits for that.
     closed: watch::Sender<u64>,
     /// How many sockets are listened on.
     listening: watch::Sender<usize>,
@@ -94,8 +97,7 @@ pub(crate) struct Tracker {
 
 #[derive(Default)]
 struct Conns {
-    open: HashMap<u64, Arc<Link>>,
-    accepted: u64,
+    open: HashMap<u64, Arc<Link>, BuildHasherDefault<ByNumber>>,
     hijacked: u64,
     /// Sums over connections that are not on the list any more.
     past: Sums,
@@ -107,6 +109,27 @@ struct Sums {
     panics: u64,
     read: u64,
     written: u64,
+}
+
+/// Spreads the numbers of connections, which are ours: no client can make them collide.
+#[derive(Default)]
+struct ByNumber(u64);
+
+impl Hasher for ByNumber {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 by the golden ratio: the map looks at the highest bits and at the lowest.
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
 }
 
 impl Sums {
@@ -138,6 +161,7 @@ impl Tracker {
     pub(crate) fn new(keep_alives: bool) -> Arc<Self> {
         Arc::new(Tracker {
             conns: Mutex::default(),
+            accepted: AtomicU64::new(0),
             stage: watch::Sender::new(Stage::Running),
             closed: watch::Sender::new(0),
             listening: watch::Sender::new(0),
@@ -165,24 +189,20 @@ impl Tracker {
 
     /// Puts a new connection on the list. `None` once the server is stopping: the connection is then not served.
     pub(crate) fn open(self: &Arc<Self>, mut info: ConnInfo, config: &Arc<ServerConfig>) -> Option<Tracked> {
-        let id = {
-            let mut conns = self.lock();
-            conns.accepted += 1;
-            conns.accepted - 1
-        };
-        info.id = id;
+        info.id = self.accepted.fetch_add(1, Ordering::Relaxed);
         // Outside of the lock: the user's code runs in here.
-        let link = Link::new(info, Arc::clone(config), Arc::clone(self), Stage::Running);
-        let link = Arc::new(link);
+        let link = Arc::new(Link::new(info, Arc::clone(config), Arc::clone(self), Stage::Running));
         {
             let mut conns = self.lock();
             let stage = *self.stage.borrow();
             if stage > Stage::LameDuck {
-                conns.accepted -= 1;
+                self.accepted.fetch_sub(1, Ordering::Relaxed);
                 return None;
             }
-            link.advance(stage);
-            conns.open.insert(id, Arc::clone(&link));
+            if stage > Stage::Running {
+                link.advance(stage);
+            }
+            conns.open.insert(link.info.id, Arc::clone(&link));
         }
         config.on_state.call(&link.info, ConnState::New);
         Some(Tracked { link, permit: None })
@@ -220,6 +240,13 @@ impl Tracker {
             conns.past.add(&link);
             conns.hijacked += 1;
             drop(conns);
+            self.tell_closed();
+        }
+    }
+
+    /// A connection is off the list. Who waits for that has subscribed before looking at the list, and so before it went off.
+    fn tell_closed(&self) {
+        if self.closed.receiver_count() > 0 {
             self.closed.send_modify(|count| *count += 1);
         }
     }
@@ -258,7 +285,7 @@ impl Tracker {
             }
         }
         ServerStats {
-            accepted: conns.accepted,
+            accepted: self.accepted.load(Ordering::Relaxed),
             open: conns.open.len() as u64,
             active,
             idle,
@@ -317,6 +344,6 @@ impl Drop for Tracked {
             link.wake_watchers();
             link.tell(ConnState::Closed);
         }
-        tracker.closed.send_modify(|count| *count += 1);
+        tracker.tell_closed();
     }
 }

@@ -287,6 +287,45 @@ async fn plain_http_is_told_what_it_did_wrong() {
     (running.stop)().await.unwrap();
 }
 
+/// The client sends all of its body before it looks for an answer.
+#[tokio::test]
+async fn a_plain_request_that_goes_on_for_long_finds_its_answer() {
+    const LENGTH: usize = 8 << 20;
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let running = start(&tls, ServerConfig::default()).await;
+    let mut stream = TcpStream::connect(running.addr).await.unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {LENGTH}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..LENGTH / 65_536 {
+        stream.write_all(&[b'x'; 65_536]).await.unwrap();
+    }
+    let mut got = String::new();
+    stream.read_to_string(&mut got).await.unwrap();
+    assert!(got.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{got}");
+    (running.stop)().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plain_request_without_an_end_is_read_for_a_moment_and_no_longer() {
+    let server = made("h.test");
+    let tls = Tls::from_pem(server.cert.pem(), server.signing_key.serialize_pem()).unwrap();
+    let mut running = start(&tls, ServerConfig::default()).await;
+    let mut stream = TcpStream::connect(running.addr).await.unwrap();
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
+    let mut sent = 0;
+    let flooding = async {
+        while stream.write_all(&[b'x'; 65_536]).await.is_ok() {
+            sent += 65_536;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), flooding).await.expect("the server goes on reading");
+    // What the server reads, and what lies in the sockets' buffers.
+    assert!(sent < 64 << 20, "{sent} bytes were taken");
+    assert!(running.events.recv().await.unwrap().ends_with(": the client spoke plain HTTP"));
+    (running.stop)().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_silent_client_is_let_go_and_holds_up_nobody() {
     let server = made("h.test");

@@ -1,13 +1,13 @@
 //! From an accepted connection to one that carries HTTP, in the connection's own task.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use rustls::HandshakeKind;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -17,7 +17,9 @@ use super::Tls;
 use super::prefixed::Prefixed;
 use crate::ServerEvent;
 use crate::conn::FRESH_GRACE;
+use crate::deadlines::CLOSING;
 use crate::info::TlsInfo;
+use crate::linger::Linger;
 use crate::stream::{Duplex, Stream};
 use crate::tracker::{Stage, Tracked};
 
@@ -28,7 +30,7 @@ impl Tls {
         let link = &tracked.link;
         let mut shaking = pin!(within(link.config.tls_handshake_timeout, self.shake(stream)));
         let mut stopped = pin!(stopped(link.tracker.stage()));
-        let shaken = std::future::poll_fn(|cx| match shaking.as_mut().poll(cx) {
+        let shaken = poll_fn(|cx| match shaking.as_mut().poll(cx) {
             Poll::Ready(shaken) => Poll::Ready(Some(shaken)),
             Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
         })
@@ -50,7 +52,7 @@ impl Tls {
         match stream.first() {
             [] => return Ok(Shaken::Silent),
             first if is_http(first) => {
-                refuse_http(stream.stream_mut()).await?;
+                refuse_http(stream.stream_mut()).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "the client spoke plain HTTP"));
             }
             _ => {}
@@ -112,23 +114,18 @@ fn is_http(first: &[u8]) -> bool {
     methods.iter().any(|method| method.starts_with(first))
 }
 
-/// Answers in plain HTTP, as Go's server does, and waits a little for the client to take it: closing with its request unread
-/// would reset the connection, and with it the answer.
-async fn refuse_http(stream: &mut Stream) -> io::Result<()> {
-    stream.write_all(REFUSAL.as_bytes()).await?;
-    stream.shutdown().await?;
-    let mut left = MAX_UNREAD;
-    let mut scratch = [0; 1024];
-    let _ = timeout(LINGER, async {
-        while left > 0 {
-            match stream.read(&mut scratch).await {
-                Ok(0) | Err(_) => break,
-                Ok(read) => left = left.saturating_sub(read),
-            }
-        }
-    })
-    .await;
-    Ok(())
+/// Answers in plain HTTP, as Go's server does, closes our side, and reads on for a moment, so that the answer is not lost to a
+/// reset while the client is still sending.
+async fn refuse_http(stream: &mut Stream) {
+    let mut linger = Linger::new();
+    let parting = async {
+        stream.write_all(REFUSAL.as_bytes()).await?;
+        stream.shutdown().await?;
+        poll_fn(|cx| linger.poll(stream, cx, |_| {})).await;
+        io::Result::Ok(())
+    };
+    // A client that is gone, or goes on for too long, has had its chance.
+    let _ = timeout(CLOSING, parting).await;
 }
 
 const REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -137,12 +134,6 @@ const REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\n\
     Content-Length: 48\r\n\
     \r\n\
     Client sent an HTTP request to an HTTPS server.\n";
-
-/// As long as Go's server waits behind its last reply.
-const LINGER: Duration = Duration::from_millis(500);
-
-/// As much of such a request as is read.
-const MAX_UNREAD: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {

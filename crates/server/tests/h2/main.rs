@@ -1,5 +1,5 @@
-//! HTTP/2 by hand: raw frames against the server, on a plain connection by prior knowledge, one rule of RFC 9113 or RFC 7541 a
-//! case.
+//! HTTP/2 by hand: raw frames against the server, one rule of RFC 9113 or RFC 7541 a case. Each test is written once and runs on
+//! plain connections by prior knowledge, and over TLS with HTTP/2 by ALPN ([`raw::run`]).
 //!
 //! Numbers in the tables are sections of RFC 9113, unless another is named. A stream error may be answered with the stronger
 //! connection error (5.4). Nothing else that differs from the expected answer passes, but for what hyper does and we cannot change
@@ -7,7 +7,11 @@
 //! `raw.rs`); it serves a client that begins without SETTINGS; and it drops a pseudo field in trailers, which makes a request
 //! malformed. The last two are asserted as they are, with a note.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test reports, and so is a line that it prints"
+)]
 
 mod fields;
 mod floods;

@@ -5,10 +5,45 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use roundtrip_server::{ErrorLog, ResponseController, Server, ServerConfig};
+use roundtrip_server::{ErrorLog, Listener, ResponseController, Server, ServerConfig};
 use roundtrip_types::{Body, IntoResponse, MessageExt, Request, Response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// What the frames go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// A plain connection, by prior knowledge.
+    Plain,
+    /// TLS, with HTTP/2 chosen by ALPN.
+    #[cfg(feature = "tls")]
+    Tls,
+}
+
+const ALL: &[Over] = &[
+    Over::Plain,
+    #[cfg(feature = "tls")]
+    Over::Tls,
+];
+
+/// Runs `test` over each, in a runtime of its own that has one thread.
+pub(crate) fn run(test: impl AsyncFn(Over)) {
+    each(&test, false);
+}
+
+/// The same with the clock paused.
+pub(crate) fn run_paused(test: impl AsyncFn(Over)) {
+    each(&test, true);
+}
+
+fn each(test: &impl AsyncFn(Over), start_paused: bool) {
+    for &over in ALL {
+        // Seen if it fails.
+        println!("over {over:?}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(start_paused).build();
+        runtime.unwrap().block_on(test(over));
+    }
+}
 
 // Frame types (section 6).
 pub(crate) const DATA: u8 = 0;
@@ -140,7 +175,8 @@ fn integer(block: &mut Vec<u8>, prefix: u32, value: usize) {
 /// A server for one case. `GET /hello` says hello, `/wait` never answers, `/empty` has no body,
 /// `/large` has a MiB, `/hints` says what became of its 103, anything else says what came.
 pub(crate) struct Host {
-    pub(crate) addr: SocketAddr,
+    over: Over,
+    addr: SocketAddr,
     pub(crate) server: Server<fn(Request) -> Serving>,
     serving: tokio::task::JoinHandle<roundtrip_server::Result<()>>,
 }
@@ -171,17 +207,22 @@ fn serve(req: Request) -> Serving {
 }
 
 impl Host {
-    pub(crate) async fn start() -> Self {
-        Host::with(ServerConfig::default()).await
+    pub(crate) async fn start(over: Over) -> Self {
+        Host::with(over, ServerConfig::default()).await
     }
 
-    pub(crate) async fn with(config: ServerConfig) -> Self {
-        let config = ServerConfig { h2c: true, error_log: ErrorLog::none(), ..config };
+    pub(crate) async fn with(over: Over, config: ServerConfig) -> Self {
+        let config = ServerConfig { h2c: over == Over::Plain, error_log: ErrorLog::none(), ..config };
         let server = Server::with_config(serve as fn(Request) -> Serving, config);
-        let listener = server.listen("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().tcp().unwrap();
+        let listener = match over {
+            Over::Plain => listener,
+            #[cfg(feature = "tls")]
+            Over::Tls => listener.with_tls(tls::server()),
+        };
         let serving = tokio::spawn(server.serve(listener));
-        Host { addr, server, serving }
+        Host { over, addr, server, serving }
     }
 
     /// A connection behind its first exchange of settings.
@@ -215,6 +256,11 @@ impl Host {
     pub(crate) async fn dial(&self) -> Conn {
         let stream = TcpStream::connect(self.addr).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        let stream: Box<dyn Duplex> = match self.over {
+            Over::Plain => Box::new(stream),
+            #[cfg(feature = "tls")]
+            Over::Tls => Box::new(tls::connect(stream).await),
+        };
         Conn { stream, seen: Vec::new(), windows: (65_535, 65_535) }
     }
 
@@ -229,8 +275,12 @@ impl Host {
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
 pub(crate) struct Conn {
-    stream: TcpStream,
+    stream: Box<dyn Duplex>,
     /// What came, for the message of a failure.
     seen: Vec<Frame>,
     /// As much as the server takes on a new stream, and on the connection.
@@ -253,7 +303,7 @@ pub(crate) enum Want {
 impl Conn {
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         // The server may have hung up by now; what it had to say can still be read.
-        let _ = self.stream.write_all(bytes).await;
+        let _ = self.try_write_all(bytes).await;
     }
 
     pub(crate) async fn send(&mut self, frame: &Frame) {
@@ -262,7 +312,8 @@ impl Conn {
 
     /// Whether all of it went out; false once the server has hung up.
     pub(crate) async fn try_write_all(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).await.is_ok()
+        // TLS may keep a part for the flush.
+        self.stream.write_all(bytes).await.is_ok() && self.stream.flush().await.is_ok()
     }
 
     /// The next frame; `None` at the end of the connection.
@@ -399,8 +450,8 @@ fn huffman_digits(bytes: &[u8]) -> u16 {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Plays each case on a connection of its own: its name, its frames, and what has to come of them.
-pub(crate) async fn play(cases: Vec<(&str, Vec<Frame>, Want)>) {
-    let host = Host::start().await;
+pub(crate) async fn play(over: Over, cases: Vec<(&str, Vec<Frame>, Want)>) {
+    let host = Host::start(over).await;
     let mut failed = Vec::new();
     let count = cases.len();
     for (name, frames, want) in cases {
@@ -419,4 +470,48 @@ pub(crate) async fn play(cases: Vec<(&str, Vec<Frame>, Want)>) {
     }
     host.stop().await;
     assert!(failed.is_empty(), "{} of {count} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// A certificate made by the test, and clients that trust it.
+#[cfg(feature = "tls")]
+mod tls {
+    use std::sync::{Arc, OnceLock};
+
+    use roundtrip_server::Tls;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsConnector;
+    use tokio_rustls::client::TlsStream;
+
+    struct Made {
+        server: Tls,
+        client: Arc<ClientConfig>,
+    }
+
+    fn made() -> &'static Made {
+        static MADE: OnceLock<Made> = OnceLock::new();
+        MADE.get_or_init(|| {
+            let made = rcgen::generate_simple_self_signed(vec!["h.test".to_owned()]).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(made.cert.der().clone()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+            let mut client = builder.with_root_certificates(roots).with_no_client_auth();
+            client.alpn_protocols = vec![b"h2".to_vec()];
+            let server = Tls::from_pem(made.cert.pem(), made.signing_key.serialize_pem()).unwrap();
+            Made { server, client: Arc::new(client) }
+        })
+    }
+
+    pub(super) fn server() -> Tls {
+        made().server.clone()
+    }
+
+    pub(super) async fn connect(stream: TcpStream) -> TlsStream<TcpStream> {
+        let name = ServerName::try_from("h.test").unwrap();
+        let stream = TlsConnector::from(Arc::clone(&made().client)).connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        stream
+    }
 }
