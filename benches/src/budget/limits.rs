@@ -171,7 +171,7 @@ pub const ALL: [Limit; 19] = [
         id: "client-idle-bytes",
         what: "an idle connection of the client, beyond the socket",
         unit: "bytes",
-        kept: 1_560.0,
+        kept: 1_000.0,
         target: Some(1_024.0),
         told: false,
         source: "the target is the design's; the budget is measured",
