@@ -56,9 +56,9 @@ pub(crate) fn run<T: RoundTripper>(
         }
         inner.add_own_fields(req.headers_mut(), &origin.target, false);
         pass_on(&mut req, call.timeout);
-        let jar = inner.jar_for(&req);
+        let host = inner.host_for_jar(&req);
         let mut response = inner.transport.round_trip(req).await?;
-        if let Some((jar, host)) = jar {
+        if let Some(jar) = &inner.config.jar {
             store_cookies(jar, &origin.target.uri, host, response.headers());
         }
         if response.status().is_redirection() {
@@ -133,10 +133,10 @@ async fn follow<T: RoundTripper>(
         add_host_of_zone(req.headers_mut(), &next.target.uri);
         inner.add_own_fields(req.headers_mut(), &next.target, next.is_stripped());
         pass_on(&mut req, left(deadline));
-        let jar = inner.jar_for(&req);
+        let host = inner.host_for_jar(&req);
         response = inner.transport.round_trip(req).await?;
         hop = *next;
-        if let Some((jar, host)) = jar {
+        if let Some(jar) = &inner.config.jar {
             store_cookies(jar, &hop.target.uri, host, response.headers());
         }
     }
@@ -168,9 +168,11 @@ fn named(body: Body, origin: &Origin) -> Body {
 }
 
 impl<T> Inner<T> {
-    /// The jar, if there is one, and the `Host` field of `req`, which its cookies are for.
-    fn jar_for(&self, req: &Request) -> Option<(&Arc<dyn Jar>, Option<HeaderValue>)> {
-        Some((self.config.jar.as_ref()?, req.headers().get(HOST).cloned()))
+    /// The `Host` field of `req`, which its cookies are for, if it has one and there is a jar. Boxed, as it is rare: every request's
+    /// future would have room for it.
+    fn host_for_jar(&self, req: &Request) -> Option<Box<HeaderValue>> {
+        self.config.jar.as_ref()?;
+        req.headers().get(HOST).cloned().map(Box::new)
     }
 
     /// Adds what the client has for every request: its fields, the credentials of the URL, cookies.
@@ -211,14 +213,14 @@ fn add_cookies(fields: &mut HeaderMap, cookies: Vec<Cookie>) {
     }
 }
 
-fn store_cookies(jar: &Arc<dyn Jar>, uri: &Uri, host: Option<HeaderValue>, response: &HeaderMap) {
+fn store_cookies(jar: &Arc<dyn Jar>, uri: &Uri, host: Option<Box<HeaderValue>>, response: &HeaderMap) {
     let cookies = Cookie::of_response(response);
     if cookies.is_empty() {
         return;
     }
     let mut fields = HeaderMap::new();
     if let Some(host) = host {
-        fields.insert(HOST, host);
+        fields.insert(HOST, *host);
     }
     jar.set_cookies(JarUrl::of(uri, &fields), cookies);
 }

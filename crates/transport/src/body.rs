@@ -73,9 +73,9 @@ impl ConnBody {
             return Body::empty();
         }
         let total = decoder.remaining_hint();
-        let buffered = exchange.lease.conn().buf.len() as u64;
+        let buffered = exchange.lease.conn().buffered() as u64;
         if total.is_some_and(|total| total <= buffered)
-            && let Ok(Decoded::Data(data)) = decoder.decode(&mut exchange.lease.conn_mut().buf)
+            && let Ok(Decoded::Data(data)) = decoder.decode(&mut exchange.lease.conn_mut().tools().buf)
         {
             end(exchange);
             return Body::full(data);
@@ -97,7 +97,7 @@ impl ConnBody {
     /// Takes the next piece out of the buffer; at the end the connection goes back.
     fn decode(&mut self) -> Poll<Option<Result<Frame<Bytes>>>> {
         let Some(exchange) = &mut self.exchange else { return Poll::Ready(None) };
-        let frame = match self.decoder.decode(&mut exchange.lease.conn_mut().buf) {
+        let frame = match self.decoder.decode(&mut exchange.lease.conn_mut().tools().buf) {
             Ok(Decoded::NeedMore) => return Poll::Pending,
             Ok(Decoded::Data(data)) => {
                 self.got += data.len() as u64;

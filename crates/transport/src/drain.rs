@@ -24,7 +24,7 @@ const UPLOAD_TIME: Duration = Duration::from_millis(50);
 /// The response has ended. Its connection goes back, once the upload has ended too.
 pub(crate) fn finish(mut exchange: Ending) {
     // Bytes behind the end answer nothing that was asked: the connection cannot be trusted (RFC 9112, section 9.2).
-    if !exchange.reusable || !exchange.lease.conn().buf.is_empty() {
+    if !exchange.reusable || exchange.lease.conn().buffered() > 0 {
         exchange.lease.fate = CloseReason::NotPersistent;
         return;
     }
@@ -69,7 +69,7 @@ async fn read_to_end(exchange: &mut Ending, decoder: &mut Decoder) -> bool {
     let mut left = DRAIN_BYTES;
     while !decoder.is_done() {
         let conn = exchange.lease.conn_mut();
-        match decoder.decode(&mut conn.buf) {
+        match decoder.decode(&mut conn.tools().buf) {
             Ok(Decoded::NeedMore) => {
                 let read = poll_fn(|cx| conn.poll_fill(DRAIN_ROOM, cx)).await;
                 if !matches!(read, Ok(count) if count > 0) {

@@ -4,10 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-
 use crate::client_conn::Held;
-use crate::conn::Conn;
+use crate::conn::{Conn, Tools};
 use crate::pool::{CloseReason, Idle, Slot};
 use crate::shared::Shared;
 
@@ -58,7 +56,7 @@ impl Lease {
     /// Gives the connection back for the next request. It must be between two messages.
     pub(crate) fn give_back(mut self) {
         let conn = self.conn_mut();
-        debug_assert!(conn.buf.is_empty(), "bytes behind a message never reach the next request");
+        debug_assert!(conn.buffered() == 0, "bytes behind a message never reach the next request");
         conn.terms.served += 1;
         self.put_back();
     }
@@ -91,28 +89,26 @@ impl Lease {
     /// Takes the connection out of the transport, for another protocol.
     pub(crate) fn into_conn(mut self) -> Box<Conn> {
         let conn = self.conn.take().expect("a lease has its connection until it is given back");
-        self.home.closed(CloseReason::Upgraded, BytesMut::new());
+        self.home.closed(CloseReason::Upgraded, None);
         conn
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(mut conn) = self.conn.take() {
+        if let Some(conn) = self.conn.take() {
             // Whatever the exchange made of it.
             let reason = conn.cut_for().unwrap_or(self.fate);
-            let buffer = conn.rest();
-            drop(conn);
-            self.home.closed(reason, buffer);
+            self.home.closed(reason, conn.end());
         }
     }
 }
 
 impl Home {
-    fn closed(&self, reason: CloseReason, buffer: BytesMut) {
+    fn closed(&self, reason: CloseReason, tools: Option<Box<Tools>>) {
         match self {
-            Home::Pool { slot, shared } => shared.close(*slot, reason, buffer),
-            Home::Held(held) => held.closed(reason, buffer),
+            Home::Pool { slot, shared } => shared.close(*slot, reason, tools),
+            Home::Held(held) => held.closed(reason, tools),
         }
     }
 }

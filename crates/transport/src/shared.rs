@@ -11,14 +11,13 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use bytes::BytesMut;
 use roundtrip_types::BoxRoundTripper;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::TransportConfig;
-use crate::conn::{Conn, Watch};
+use crate::conn::{Conn, Tools, Watch};
 use crate::events::Events;
 use crate::key::Key;
 use crate::lease::Lease;
@@ -49,8 +48,9 @@ struct Locked {
     pool: Pool<Pooled, Waker>,
     /// HTTP/2 connections that carry requests.
     active: Active,
-    /// Read buffers of connections that are not reading, so that idle ones have none.
-    buffers: Vec<BytesMut>,
+    /// Tools of connections that are not in use, so that idle ones have none. The box changes hands, and is not made anew.
+    #[expect(clippy::vec_box, reason = "what is lent is the box")]
+    tools: Vec<Box<Tools>>,
     /// The sweeper. It starts when something becomes idle and looks again when that would expire, so that a connection going back
     /// and forth does not start one each time.
     sweeping: bool,
@@ -84,18 +84,15 @@ pub(crate) enum Checkout {
     Refused(Refused),
 }
 
-/// Spare buffers to keep; beyond it they are freed.
-const SPARE_BUFFERS: usize = 32;
-
-/// Larger buffers, grown by large bodies, are freed rather than kept.
-const LARGEST_SPARE: usize = 16 << 10;
+/// Spare tools to keep; beyond it they are freed.
+const SPARE_TOOLS: usize = 32;
 
 impl Shared {
     pub(crate) fn new(config: TransportConfig) -> Arc<Self> {
         let locked = Locked {
             pool: Pool::new(Limits::of(&config)),
             active: Active::default(),
-            buffers: Vec::new(),
+            tools: Vec::new(),
             sweeping: false,
             sweeper: None,
             dials: HashMap::new(),
@@ -145,10 +142,10 @@ impl Shared {
             };
             match conn {
                 Pooled::One(conn) => {
-                    let buffer = locked.buffers.pop();
+                    let tools = locked.tools.pop();
                     drop(locked);
                     self.carry_out(std::mem::take(&mut fx));
-                    let mut lease = self.lease(Taken { slot, conn, idle, reused }, buffer);
+                    let mut lease = self.lease(Taken { slot, conn, idle, reused }, tools);
                     if lease.conn_mut().is_usable() {
                         return Checkout::Got(Got::Conn(lease));
                     }
@@ -326,12 +323,12 @@ impl Shared {
         (!locked.pool.is_shut()).then(|| locked.pool.number())
     }
 
-    pub(crate) fn spare_buffer(&self) -> BytesMut {
-        self.lock().buffers.pop().unwrap_or_default()
+    pub(crate) fn spare_tools(&self) -> Option<Box<Tools>> {
+        self.lock().tools.pop()
     }
 
-    pub(crate) fn keep_buffer(&self, buffer: BytesMut) {
-        self.lock().keep_buffer(buffer);
+    pub(crate) fn keep_tools(&self, tools: Option<Box<Tools>>) {
+        self.lock().keep_tools(tools);
     }
 
     /// Takes a connection into the pool that was held outside and rests, if there is room for it.
@@ -477,7 +474,7 @@ impl Shared {
             if next == Next::Done {
                 locked.sweeping = false;
                 locked.sweeper = None;
-                locked.buffers.clear();
+                locked.tools.clear();
             }
             next
         })
@@ -509,8 +506,8 @@ impl Shared {
         let Taken { slot, conn, idle, reused } = taken;
         match conn {
             Pooled::One(conn) => {
-                let buffer = self.lock().buffers.pop();
-                Some(Got::Conn(self.lease(Taken { slot, conn, idle, reused }, buffer)))
+                let tools = self.lock().tools.pop();
+                Some(Got::Conn(self.lease(Taken { slot, conn, idle, reused }, tools)))
             }
             Pooled::Many(mux) => {
                 let mut fx = Fx::default();
@@ -527,9 +524,9 @@ impl Shared {
         now().checked_add(jittered(age, random_fraction()))
     }
 
-    fn lease(self: &Arc<Self>, taken: Taken<Box<Conn>>, buffer: Option<BytesMut>) -> Lease {
+    fn lease(self: &Arc<Self>, taken: Taken<Box<Conn>>, tools: Option<Box<Tools>>) -> Lease {
         let Taken { slot, mut conn, idle, reused } = taken;
-        conn.buf = buffer.unwrap_or_default();
+        conn.lend(tools);
         Lease::new(conn, slot, Arc::clone(self), idle, reused)
     }
 
@@ -545,13 +542,13 @@ impl Shared {
     /// # Errors
     /// Something has woken it. It comes back, to be looked at again.
     pub(crate) fn lay_down(self: &Arc<Self>, slot: Slot, mut conn: Box<Conn>) -> Result<(), Box<Conn>> {
-        let buffer = conn.rest();
+        let tools = conn.rest();
         if let Some(events) = self.events() {
             events.put_idle_conn(slot.id);
         }
         let mut fx = Fx::default();
         let mut locked = self.lock();
-        locked.keep_buffer(buffer);
+        locked.keep_tools(tools);
         // Looked at under the lock: later marks find the connection in the pool.
         if conn.is_woken() {
             return Err(conn);
@@ -566,9 +563,9 @@ impl Shared {
     }
 
     /// Takes a connection that was in use off the books.
-    pub(crate) fn close(&self, slot: Slot, reason: CloseReason, buffer: BytesMut) {
+    pub(crate) fn close(&self, slot: Slot, reason: CloseReason, tools: Option<Box<Tools>>) {
         self.change_all(|locked, now, fx| {
-            locked.keep_buffer(buffer);
+            locked.keep_tools(tools);
             locked.pool.closed(slot, reason, now, fx);
         });
         if let Some(events) = self.events() {
@@ -603,10 +600,10 @@ impl Shared {
             match effect {
                 Effect::Close(slot, conn, reason) => {
                     match conn {
-                        Pooled::One(mut conn) => {
-                            let buffer = conn.rest();
-                            drop(conn);
-                            self.lock().keep_buffer(buffer);
+                        Pooled::One(conn) => {
+                            if let Some(tools) = conn.end() {
+                                self.lock().keep_tools(Some(tools));
+                            }
                         }
                         Pooled::Many(mux) => mux.conn().retire(),
                     }
@@ -659,9 +656,9 @@ impl Drop for Shared {
 }
 
 impl Locked {
-    fn keep_buffer(&mut self, buffer: BytesMut) {
-        if self.buffers.len() < SPARE_BUFFERS && (1..=LARGEST_SPARE).contains(&buffer.capacity()) {
-            self.buffers.push(buffer);
+    fn keep_tools(&mut self, tools: Option<Box<Tools>>) {
+        if self.tools.len() < SPARE_TOOLS {
+            self.tools.extend(tools);
         }
     }
 

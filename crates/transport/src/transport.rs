@@ -241,63 +241,70 @@ impl Transport {
     }
 
     /// Sends `request`, as often as it takes, and puts the answer into `response`.
-    async fn send(&self, request: &mut Prepared<'_>, response: &mut Response) -> Result<()> {
-        let mut body = request.take_body();
-        let mut timers = Timers::new(request.total_timeout());
-        let mut ledger = request.wants_timings().then(Ledger::start);
-        if request.may_lack_body() && !body.is_end_stream() {
-            body = Box::pin(probe(request, body)).await?;
-        }
-        let mut attempt = 1;
-        loop {
-            note(&mut ledger, |ledger, now| ledger.asked = now);
-            let got = acquire(self.shared(), request, &mut timers).await?;
-            note(&mut ledger, |ledger, now| ledger.got_conn = now);
-            if let Some(events) = request.events() {
-                events.got_conn(&request.key().to_string(), &got.described());
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` has room for its arguments twice: given, and used")]
+    fn send(&self, request: &mut Prepared<'_>, response: &mut Response) -> impl Future<Output = Result<()>> + Send {
+        async move {
+            let mut body = request.take_body();
+            let mut timers = Timers::new(request.total_timeout());
+            let mut ledger = request.wants_timings().then(Ledger::start);
+            if request.may_lack_body() && !body.is_end_stream() {
+                body = Box::pin(probe(request, body)).await?;
             }
-            let mut lease = match got {
-                Got::Conn(lease) if request.only_http2() => {
-                    lease.put_back();
-                    return Err(not_http2(request.key()));
-                }
-                Got::Conn(lease) => lease,
-                Got::Stream(stream) => {
-                    // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
-                    let streamed = Box::pin(self.streamed(stream, request, &mut timers, &mut ledger, body, attempt));
-                    match streamed.await? {
-                        Ok(answered) => {
-                            *response = *answered;
-                            return Ok(());
-                        }
-                        Err(again) => body = again,
-                    }
-                    attempt += 1;
-                    continue;
-                }
-            };
-            // On a connection of its own nothing is repeated, so nothing need be kept for it.
-            let again = if lease.reused { body.replayer() } else { None };
-            let mut exchange = Exchange::new(lease.conn_mut(), request, &mut timers, &mut ledger, body);
-            let error = match poll_fn(|cx| exchange.poll(lease.conn_mut(), response, cx)).await {
-                Ok(answer) => {
-                    respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, attempt)), response);
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            lease.fate = CloseReason::Failed;
-            match again {
-                Some(again) if may_repeat(&error, &lease, request) => {
-                    self.shared().retried(request.key());
+            let mut attempt = 1;
+            loop {
+                note(&mut ledger, |ledger, now| ledger.asked = now);
+                // In a block of its own, so that the future has no room for it beside the lease that was in it.
+                let mut lease = {
+                    let got = acquire(self.shared(), request, &mut timers).await?;
+                    note(&mut ledger, |ledger, now| ledger.got_conn = now);
                     if let Some(events) = request.events() {
-                        events.retry(attempt, &error);
+                        events.got_conn(&request.key().to_string(), &got.described());
                     }
-                    body = again.body();
+                    match got {
+                        Got::Conn(lease) if request.only_http2() => {
+                            lease.put_back();
+                            return Err(not_http2(request.key()));
+                        }
+                        Got::Conn(lease) => lease,
+                        Got::Stream(stream) => {
+                            // Boxed, because it is large: requests over HTTP/1.1 would have room for it.
+                            let streamed =
+                                Box::pin(self.streamed(stream, request, &mut timers, &mut ledger, body, attempt));
+                            match streamed.await? {
+                                Ok(answered) => {
+                                    *response = *answered;
+                                    return Ok(());
+                                }
+                                Err(again) => body = again,
+                            }
+                            attempt += 1;
+                            continue;
+                        }
+                    }
+                };
+                // On a connection of its own nothing is repeated, so nothing need be kept for it.
+                let again = if lease.reused { body.replayer() } else { None };
+                let mut exchange = Exchange::new(lease.conn_mut(), request, &mut timers, &mut ledger, body);
+                let error = match poll_fn(|cx| exchange.poll(lease.conn_mut(), response, cx)).await {
+                    Ok(answer) => {
+                        respond(lease, answer, request, &mut timers, ledger.map(|ledger| (ledger, attempt)), response);
+                        return Ok(());
+                    }
+                    Err(error) => error,
+                };
+                lease.fate = CloseReason::Failed;
+                match again {
+                    Some(again) if may_repeat(&error, &lease, request) => {
+                        self.shared().retried(request.key());
+                        if let Some(events) = request.events() {
+                            events.retry(attempt, &error);
+                        }
+                        body = again.body();
+                    }
+                    _ => return Err(with_facts(error, &lease, attempt)),
                 }
-                _ => return Err(with_facts(error, &lease, attempt)),
+                attempt += 1;
             }
-            attempt += 1;
         }
     }
 }
@@ -511,18 +518,24 @@ impl RoundTripper for Transport {
         async move {
             // Used in place, as the request is.
             let mut response = Response::default();
-            let sent = match Prepared::new(&mut req, self.config()) {
-                Ok(mut prepared) => self.send(&mut prepared, &mut response).await,
-                Err(error) => match req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
-                    // It is as it came: its scheme is what is looked at first.
-                    Some(other) => return other.round_trip(req).await,
-                    None => Err(error),
-                },
+            let mut refused = false;
+            let sent = 'sent: {
+                // Taken out of the result before anything is awaited: the future would have room for both.
+                let mut prepared = match Prepared::new(&mut req, self.config()) {
+                    Ok(prepared) => prepared,
+                    Err(error) => {
+                        refused = true;
+                        break 'sent Err(error);
+                    }
+                };
+                self.send(&mut prepared, &mut response).await
             };
-            match sent {
-                Ok(()) => Ok(response),
-                Err(error) => Err(error.with_request(req.method(), req.uri())),
+            let Err(error) = sent else { return Ok(response) };
+            if refused && let Some(other) = req.uri().scheme_str().and_then(|scheme| self.shared().registered(scheme)) {
+                // It is as it came: its scheme is what is looked at first.
+                return other.round_trip(req).await;
             }
+            Err(error.with_request(req.method(), req.uri()))
         }
     }
 }

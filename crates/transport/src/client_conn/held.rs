@@ -8,13 +8,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use bytes::BytesMut;
 use roundtrip_types::{Error, ErrorKind, Phase, Result};
 use tokio::sync::{Notify, Semaphore};
 
 use super::ClientConnState;
 use super::hook::{Hook, StateHook};
-use crate::conn::{Conn, Watch};
+use crate::conn::{Conn, Tools, Watch};
 use crate::h2::{NoRoom, Slot as Stream};
 use crate::key::Key;
 use crate::lease::Lease;
@@ -260,7 +259,7 @@ impl Held {
     /// # Errors
     /// Something has woken it. It comes back, to be looked at again.
     pub(crate) fn lay_down(self: &Arc<Self>, mut conn: Box<Conn>) -> Result<(), Box<Conn>> {
-        self.shared.keep_buffer(conn.rest());
+        self.shared.keep_tools(conn.rest());
         let mut state = self.lock();
         // Looked at under the lock: later marks find it resting.
         if conn.is_woken() {
@@ -274,8 +273,8 @@ impl Held {
     }
 
     /// A request has closed the connection, or taken it away. HTTP/1.1.
-    pub(crate) fn closed(self: &Arc<Self>, reason: CloseReason, buffer: BytesMut) {
-        self.shared.keep_buffer(buffer);
+    pub(crate) fn closed(self: &Arc<Self>, reason: CloseReason, tools: Option<Box<Tools>>) {
+        self.shared.keep_tools(tools);
         self.lost(self.lock(), reason);
     }
 
@@ -526,7 +525,7 @@ impl Ticket {
                 drop(state);
                 self.is_started = true;
                 let idle = (conn.terms.served > 0).then(|| Idle::new(since, now()));
-                conn.buf = held.shared.spare_buffer();
+                conn.lend(held.shared.spare_tools());
                 Got::Conn(Lease::held(conn, Arc::clone(&held), idle))
             }
         };

@@ -9,7 +9,7 @@ use roundtrip_h1::{Framing, HeadError, ResponseHead, response_framing};
 use roundtrip_types::{Body, Error, ErrorKind, Phase, Response, Result};
 
 use super::upload::{Upload, UploadError};
-use super::{Conn, Cut, Half};
+use super::{Conn, Cut, Half, Tools};
 use crate::prepare::Prepared;
 use crate::shared::now;
 use crate::timers::{Deadline, Timers};
@@ -92,7 +92,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
         conn.sent = 0;
         conn.received = 0;
         conn.limit_head(request.max_head_bytes(), request.max_head_fields());
-        let mut out = std::mem::take(&mut conn.out);
+        let mut out = std::mem::take(&mut conn.tools().out);
         let unsendable = request.encode_head(&mut out).err();
         let held = request.expects_continue();
         Exchange {
@@ -137,11 +137,12 @@ impl<'a, 'r> Exchange<'a, 'r> {
 
     fn poll_head(&mut self, conn: &mut Conn, response: &mut Response, cx: &mut Context<'_>) -> Poll<Result<Answer>> {
         loop {
-            if !conn.buf.is_empty() {
+            if conn.buffered() > 0 {
                 if !std::mem::replace(&mut self.answering, true) {
                     self.first_byte(conn);
                 }
-                match conn.parser.parse(&mut conn.buf) {
+                let Tools { parser, buf, .. } = conn.tools();
+                match parser.parse(buf) {
                     Ok(Some(head)) if self.is_interim(&head, conn)? => {
                         // It may have released the body.
                         self.poll_upload(conn, cx)?;
@@ -149,7 +150,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
                     }
                     Ok(Some(head)) => return Poll::Ready(self.answer(conn, head, response)),
                     Ok(None) => {}
-                    Err(error) => return Poll::Ready(Err(malformed_or_tls(error, &conn.buf))),
+                    Err(error) => return Poll::Ready(Err(malformed_or_tls(error, &conn.tools().buf))),
                 }
             }
             match conn.poll_fill(READ_HEAD, cx) {
@@ -176,7 +177,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
                 }
             }
             Poll::Ready(Ok(())) => {
-                conn.out = upload.take_out();
+                conn.tools().out = upload.take_out();
                 self.upload = None;
                 self.header = Deadline::new(self.request.response_header_timeout(), "response_header_timeout");
                 if let Some(ledger) = self.ledger {
@@ -217,7 +218,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
     fn first_byte(&mut self, conn: &mut Conn) {
         // The request is not sent again, so its fields' memory may serve the response's.
         if let Some(fields) = self.request.take_headers() {
-            conn.parser.reuse_headers(fields);
+            conn.tools().parser.reuse_headers(fields);
         }
         if let Some(ledger) = self.ledger {
             ledger.first_byte = Some(now());
@@ -266,7 +267,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
             return Ok(true);
         }
         self.interim = self.interim.saturating_add(head.head_bytes);
-        let limit = conn.limits.max_head_bytes;
+        let limit = self.request.max_head_bytes();
         if self.interim > limit {
             return Err(malformed(HeadError::TooLarge { limit }));
         }
@@ -274,7 +275,7 @@ impl<'a, 'r> Exchange<'a, 'r> {
     }
 
     fn answer(&mut self, conn: &mut Conn, head: ResponseHead, response: &mut Response) -> Result<Answer> {
-        let limit = conn.limits.max_head_bytes;
+        let limit = self.request.max_head_bytes();
         if self.request.on_interim().is_none() && self.interim.saturating_add(head.head_bytes) > limit {
             return Err(malformed(HeadError::TooLarge { limit }));
         }

@@ -36,17 +36,26 @@ pub(crate) struct Conn {
     /// Bytes of the exchange in progress.
     pub(crate) sent: u64,
     pub(crate) received: u64,
-    /// What was read and not yet understood. Borrowed from the transport while in use, without memory while idle.
-    pub(crate) buf: BytesMut,
+    /// Borrowed from the transport while in use, and not there while idle.
+    tools: Option<Box<Tools>>,
     io: Half,
+    watch: Arc<Watch>,
+    /// The watch as the waker that is left at the socket.
+    idle_waker: Waker,
+}
+
+/// What a connection needs in an exchange, and not while it lies idle: it is two thirds of all that one has. The transport keeps a few
+/// for whichever connection is used next.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    /// What was read and not yet understood.
+    pub(crate) buf: BytesMut,
+    /// Between two messages whenever the tools change hands.
     parser: ResponseParser,
     /// What the parser's limits are.
     limits: Limits,
     /// The head to send; kept from request to request while it is small.
     out: Vec<u8>,
-    watch: Arc<Watch>,
-    /// The watch as the waker that is left at the socket.
-    idle_waker: Waker,
 }
 
 /// The stream, or what is left of it here.
@@ -59,8 +68,11 @@ enum Half {
     Gone,
 }
 
-/// As much as an idle connection may keep of its output buffer.
+/// As much as spare tools may keep of their output buffer.
 const KEPT_OUT: usize = 512;
+
+/// Larger read buffers, grown by large bodies, are freed rather than kept.
+const KEPT_BUF: usize = 16 << 10;
 
 /// Servers that say for how long they keep an idle connection start counting earlier than we do.
 const KEEP_ALIVE_MARGIN: std::time::Duration = std::time::Duration::from_secs(1);
@@ -75,14 +87,27 @@ impl Conn {
             terms: Terms::default(),
             sent: 0,
             received: 0,
-            buf: BytesMut::new(),
+            tools: None,
             io: Half::Whole(stream),
-            parser: ResponseParser::new(Limits::response()),
-            limits: Limits::response(),
-            out: Vec::new(),
             idle_waker: Waker::from(Arc::clone(&watch)),
             watch,
         }
+    }
+
+    /// Its tools; made if it has none.
+    #[inline]
+    pub(crate) fn tools(&mut self) -> &mut Tools {
+        self.tools.get_or_insert_default()
+    }
+
+    /// Gives it tools that were kept, if there are any.
+    pub(crate) fn lend(&mut self, tools: Option<Box<Tools>>) {
+        self.tools = tools;
+    }
+
+    /// How many bytes were read and not yet understood.
+    pub(crate) fn buffered(&self) -> usize {
+        self.tools.as_ref().map_or(0, |tools| tools.buf.len())
     }
 
     /// Leaves the watch's waker at the socket. Returns whether all is quiet: false means that bytes or the end have come, and
@@ -124,9 +149,10 @@ impl Conn {
 
     /// Sets what the next response's head may be. Nothing happens if it is the same as before, as it mostly is.
     pub(crate) fn limit_head(&mut self, bytes: usize, fields: usize) {
-        if self.limits.max_head_bytes != bytes || self.limits.max_fields != fields {
-            self.limits = Limits { max_head_bytes: bytes, max_fields: fields };
-            self.parser = ResponseParser::new(self.limits);
+        let tools = self.tools();
+        if tools.limits.max_head_bytes != bytes || tools.limits.max_fields != fields {
+            tools.limits = Limits { max_head_bytes: bytes, max_fields: fields };
+            tools.parser = ResponseParser::new(tools.limits);
         }
     }
 
@@ -141,10 +167,11 @@ impl Conn {
 
     /// Reads once, at least `room` bytes of space in the buffer. 0 is the end of the stream.
     pub(crate) fn poll_fill(&mut self, room: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.buf.reserve(room);
+        let buf = &mut self.tools.get_or_insert_default().buf;
+        buf.reserve(room);
         let read = match &mut self.io {
-            Half::Whole(stream) => poll_read_buf(stream, &mut self.buf, cx),
-            Half::Reading(half) => poll_read_buf(half, &mut self.buf, cx),
+            Half::Whole(stream) => poll_read_buf(stream, buf, cx),
+            Half::Reading(half) => poll_read_buf(half, buf, cx),
             Half::Gone => Poll::Ready(Ok(0)),
         };
         if read.is_pending() {
@@ -181,20 +208,45 @@ impl Conn {
     /// The stream and what was read from it already, for another protocol.
     pub(crate) fn into_parts(self) -> Option<(Stream, BytesMut, ConnInfo)> {
         match self.io {
-            Half::Whole(stream) => Some((stream, self.buf, self.info)),
+            Half::Whole(stream) => Some((stream, self.tools.map_or_else(BytesMut::new, |tools| tools.buf), self.info)),
             Half::Reading(_) | Half::Gone => None,
         }
     }
 
-    /// Gives up what an idle connection does not need. Returns its read buffer, for another.
-    pub(crate) fn rest(&mut self) -> BytesMut {
+    /// Gives up what an idle connection does not need. Returns its tools, for another. It must be between two messages.
+    pub(crate) fn rest(&mut self) -> Option<Box<Tools>> {
         self.watch.driven_by_nobody();
+        let mut tools = self.tools.take()?;
+        tools.tidy();
+        Some(tools)
+    }
+
+    /// Ends it, wherever it stands. Returns its tools, for another.
+    pub(crate) fn end(mut self) -> Option<Box<Tools>> {
+        let mut tools = self.rest()?;
+        // It may have been in the middle of a head, of which the next connection must not see anything.
+        tools.parser = ResponseParser::new(tools.limits);
+        Some(tools)
+    }
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        let limits = Limits::response();
+        Tools { buf: BytesMut::new(), parser: ResponseParser::new(limits), limits, out: Vec::new() }
+    }
+}
+
+impl Tools {
+    /// Forgets what was read, and gives back memory that is more than most exchanges need.
+    fn tidy(&mut self) {
+        self.buf.clear();
+        if self.buf.capacity() > KEPT_BUF {
+            self.buf = BytesMut::new();
+        }
         if self.out.capacity() > KEPT_OUT {
             self.out = Vec::new();
         }
-        let mut buf = std::mem::take(&mut self.buf);
-        buf.clear();
-        buf
     }
 }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::BytesMut;
-
 use super::{Fx, Locked, Shared, now};
 use crate::h2::NoRoom;
 use crate::key::Key;
@@ -179,7 +177,7 @@ impl Shared {
 
     pub(super) fn close_mux(&self, slot: Slot, mux: &Mux, reason: CloseReason) {
         mux.conn().retire();
-        self.close(slot, reason, BytesMut::new());
+        self.close(slot, reason, None);
     }
 
     fn most_requests(&self) -> u64 {

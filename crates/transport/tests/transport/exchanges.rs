@@ -64,6 +64,28 @@ async fn bytes_behind_a_response_never_reach_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_head_that_was_cut_never_reaches_the_next_connection() {
+    // With nothing of the second line, with half of it, and in the middle of the fields.
+    for cut in
+        ["HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-old: 1\r\n"]
+    {
+        let peer = Peer::start(move |number, mut stream| async move {
+            read_request(&mut stream).await;
+            let response = if number == 1 { cut } else { HELLO };
+            stream.write_all(response.as_bytes()).await.unwrap();
+        })
+        .await;
+        let transport = Transport::new();
+        let error = transport.round_trip(peer.get("/")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionLost, "{cut:?}: {error}");
+        let response = transport.round_trip(peer.get("/")).await.unwrap();
+        assert_eq!(response.headers().len(), 1, "{cut:?}");
+        assert_eq!(response.text().await.unwrap(), "hello", "{cut:?}");
+        assert_eq!(peer.accepted(), 2);
+    }
+}
+
+#[tokio::test]
 async fn bytes_on_an_idle_connection_never_reach_the_next_request() {
     let (go_on, written) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let peer = Peer::start({
