@@ -15,7 +15,7 @@ pub struct Results {
     pub seconds: f64,
     /// The comparison: pool, server closes, no pool.
     pub scenarios: Vec<Scenario>,
-    /// Combinations of the plan that make no sense, and why.
+    /// What was planned and left out, and why: combinations that make no sense, what there was no time for.
     #[serde(default)]
     pub left_out: Vec<Absent>,
     /// What is used again when the server closes.

@@ -142,6 +142,14 @@ impl Plan {
         self.groups.push(Group { cases, rounds, time });
     }
 
+    /// A group, its times shortened where it and all behind it have so much time left.
+    pub(super) fn shortened(&self, at: usize, left: Duration) -> Group {
+        let group = &self.groups[at];
+        let rest: Duration = self.groups[at..].iter().map(Group::planned).sum();
+        let time = group.time.mul_f64((left.as_secs_f64() / rest.as_secs_f64()).min(1.0));
+        Group { time, ..group.clone() }
+    }
+
     /// How many rounds there are, those for the phases not counted.
     #[must_use]
     pub fn rounds(&self) -> usize {
@@ -199,6 +207,19 @@ mod tests {
             assert!(first.rounds > 2 && plan.groups[1..].iter().all(|group| group.time < first.time));
             assert_eq!(plan.left_out.is_empty(), quick);
         }
+    }
+
+    #[test]
+    fn what_is_left_of_the_limit_is_shared_by_the_rest() {
+        let mut plan = Plan::usual(true, LIMIT, Wishes::default());
+        let whole = total(&plan);
+        assert_eq!(plan.shortened(0, Duration::MAX), plan.groups[0]);
+        assert_eq!(plan.shortened(0, whole), plan.groups[0]);
+        let half = plan.shortened(1, (whole - plan.groups[0].planned()) / 2);
+        assert!(half.time.abs_diff(plan.groups[1].time / 2) < Duration::from_micros(1), "{half:?}");
+        assert_eq!(plan.shortened(1, Duration::ZERO).time, Duration::ZERO);
+        plan.groups.truncate(1);
+        assert_eq!(plan.shortened(0, whole), plan.groups[0]);
     }
 
     #[test]

@@ -517,7 +517,7 @@ pub(super) fn scenarios(results: &Results) -> String {
 
 /// All that was not measured, in one place.
 pub(super) fn absent(results: &Results) -> String {
-    let scenarios = std::iter::once(("Scenarios", &results.left_out));
+    let scenarios = std::iter::once(("The plan", &results.left_out));
     let comparisons = results.comparisons.iter().map(|comparison| (comparison.title.as_str(), &comparison.absent));
     let all = scenarios.chain(comparisons).chain(results.budget.iter().map(|budget| ("Budgets", &budget.absent)));
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
