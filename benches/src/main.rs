@@ -11,7 +11,7 @@ use roundtrip_bench::model::Results;
 use roundtrip_bench::progress::Progress;
 use roundtrip_bench::scenarios::{self, Plan};
 use roundtrip_bench::watch::Watch;
-use roundtrip_bench::{closing, growth, machine, report, side_by_side};
+use roundtrip_bench::{closing, cpu, growth, machine, report, side_by_side};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -66,7 +66,7 @@ const QUICK: Limits = Limits {
 
 fn run(args: &Args) -> Result<ExitCode, String> {
     let limits = if args.quick { QUICK } else { WHOLE };
-    let plan = plan(args, &limits)?;
+    let plan = plan(args, &limits)?.within_files(cpu::open_files());
     if args.list {
         print(&listed(args, &plan));
         return Ok(ExitCode::SUCCESS);

@@ -10,9 +10,6 @@ use crate::watch::Watch;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 256, 1000];
 
-/// Files that the process needs besides the connections' two ends.
-const OTHER_FILES: u64 = 100;
-
 /// What it takes to open a connection and to send the first requests on it, where no point has told yet.
 const EACH: Duration = Duration::from_micros(150);
 
@@ -104,8 +101,12 @@ pub(super) fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Growth>, S
 /// Those that the limit of open files allows, and what there is to say about the rest: each connection has both ends in this process.
 pub(super) fn within_files(wanted: &[usize]) -> (Vec<usize>, String) {
     let limit = cpu::open_files();
-    let fits = |connections: &usize| limit.is_none_or(|limit| 2 * *connections as u64 + OTHER_FILES <= limit);
-    let (possible, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(|connections| fits(connections));
+    split_by_files(wanted, limit)
+}
+
+fn split_by_files(wanted: &[usize], limit: Option<u64>) -> (Vec<usize>, String) {
+    let fits = |connections: &&usize| cpu::allows(limit, 2 * **connections).is_ok();
+    let (possible, rest): (Vec<_>, Vec<_>) = wanted.iter().partition(fits);
     let said = if rest.is_empty() {
         String::new()
     } else {
@@ -151,4 +152,19 @@ fn requests_by_cpu(measured: Measured, connections: usize, time: Duration) -> Re
     };
     let requests_by_cpu = super::float(done.requests) / used.as_secs_f64();
     Ok(Point { requests_by_cpu, opening: started.elapsed().saturating_sub(left) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_beyond_the_limit_of_open_files_are_left_out_and_told() {
+        assert_eq!(split_by_files(&CONNECTIONS, None), (CONNECTIONS.to_vec(), String::new()));
+        assert_eq!(split_by_files(&CONNECTIONS, Some(1 << 20)), (CONNECTIONS.to_vec(), String::new()));
+        for (limit, possible, rest) in [(1024, &CONNECTIONS[..3], "1000"), (256, &CONNECTIONS[..2], "256, 1000")] {
+            let said = format!(" Left out: {rest} connections, for the process may have {limit} files open.");
+            assert_eq!(split_by_files(&CONNECTIONS, Some(limit)), (possible.to_vec(), said));
+        }
+    }
 }

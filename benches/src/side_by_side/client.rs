@@ -107,7 +107,7 @@ fn compare_way(arena: &Arena, floor: &Floor, way: &Way, watch: &dyn Watch) -> Re
     let count = arena.rounds();
     let turns_left = Cell::new(count * u32::try_from(players.len()).map_err(|error| error.to_string())?);
     let mut rounds = rounds(way.id, BASE, count, players, absent, watch, |sender| {
-        let turn = super::turn(watch, &turns_left);
+        let turn = arena.turn(watch, &turns_left);
         if sender.took.is_zero() {
             sender.send(way, floor, WARM_UP)?;
         }

@@ -26,7 +26,10 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         base: BASE.into(),
         ..Comparison::default()
     };
-    cores::open_many_files()?;
+    let about = match arena.without_files((WARM + CONNECTIONS) as usize, about) {
+        Ok(about) => about,
+        Err(absent) => return Ok(vec![absent]),
+    };
     let (players, absent) = start(arena, Duration::ZERO)?;
     let rounds = rounds("server-idle-memory", BASE, 1, players, absent, watch, |serving| {
         let mut open = Vec::new();

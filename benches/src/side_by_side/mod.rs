@@ -26,15 +26,17 @@ use std::time::Duration;
 
 pub use child::take_over;
 
-use crate::cores;
 use crate::model::{Absent, Comparison};
 use crate::watch::{Watch, Within};
+use crate::{cores, cpu};
 
 /// What to compare, and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long all may take but for what `full` adds. With less than a second for each contestant figures become noise.
     pub time: Duration,
+    /// How long a turn may take, if not as long as fits into that time; then there are few rounds as well. For tests: the time is a limit.
+    pub turn: Option<Duration>,
     /// Also what takes minutes: servers with 1 and 256 connections, instructions under valgrind, 5,000 idle connections, stopping with 1,100,
     /// wrk.
     pub full: bool,
@@ -44,7 +46,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { time: Duration::from_secs(50), full: false, program: None }
+        Options { time: Duration::from_secs(50), turn: None, full: false, program: None }
     }
 }
 
@@ -139,13 +141,6 @@ pub fn settings(options: &Options) -> Vec<(String, String)> {
     .collect()
 }
 
-/// The time of a turn, where so many are left.
-fn turn(watch: &dyn Watch, turns_left: &Cell<u32>) -> Duration {
-    let left = turns_left.replace(turns_left.get().saturating_sub(1)).max(1);
-    // The rest is for starting, for finding out how much fills a turn, and for a machine that becomes busier.
-    watch.left().mul_f64(0.8) / left
-}
-
 /// Where contestants run, and where what they talk to does, if there are two processors and the system can tell.
 fn places() -> (Option<usize>, Option<usize>) {
     match cores::allowed().as_deref() {
@@ -165,6 +160,10 @@ struct Arena {
     go: Result<go::Programs, String>,
     /// How long all may take but for what `full` adds.
     time: Duration,
+    /// How long a turn may take at most.
+    turn: Option<Duration>,
+    /// How many files each process may have open.
+    files: Option<u64>,
 }
 
 impl Arena {
@@ -174,12 +173,27 @@ impl Arena {
         let (contestants, others) = places();
         watch.doing("side by side: building the programs in Go");
         let go = go::build(options.time.mul_f64(0.5), watch);
-        Ok(Arena { program, contestants, others, go, time: options.time })
+        Ok(Arena { program, contestants, others, go, time: options.time, turn: options.turn, files: cpu::open_files() })
+    }
+
+    /// A comparison in which nobody takes part, if a process may not have so many connections open.
+    fn without_files(&self, connections: usize, about: Comparison) -> Result<Comparison, Comparison> {
+        match cpu::allows(self.files, connections) {
+            Ok(()) => Ok(about),
+            Err(why) => Err(Comparison { absent: vec![Absent { name: "all".into(), why }], ..about }),
+        }
+    }
+
+    /// The time of a turn, where so many are left.
+    fn turn(&self, watch: &dyn Watch, turns_left: &Cell<u32>) -> Duration {
+        let left = turns_left.replace(turns_left.get().saturating_sub(1)).max(1);
+        // The rest is for starting, for finding out how much fills a turn, and for a machine that becomes busier.
+        (watch.left().mul_f64(0.8) / left).min(self.turn.unwrap_or(Duration::MAX))
     }
 
     /// Rounds of one comparison.
     fn rounds(&self) -> u32 {
-        if self.time < Duration::from_secs(15) { 3 } else { 7 }
+        if self.turn.is_some() || self.time < Duration::from_secs(15) { 3 } else { 7 }
     }
 }
 

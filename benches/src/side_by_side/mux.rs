@@ -48,7 +48,7 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         let many = 3 * arena.rounds();
         let turns_left = Cell::new(many * u32::try_from(players.len()).map_err(|error| error.to_string())?);
         let rounds = rounds(id, BASE, many, players, absent, &part, |router| {
-            let turn = super::turn(&part, &turns_left);
+            let turn = arena.turn(&part, &turns_left);
             let began = Instant::now();
             let mut lookups = 0;
             while began.elapsed() < turn || lookups == 0 {

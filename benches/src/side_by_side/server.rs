@@ -140,12 +140,27 @@ fn all(arena: &Arena, kinds: &[Kind], watch: &dyn Watch) -> Result<Vec<Compariso
 
 fn compare_kind(arena: &Arena, kind: &Kind, watch: &dyn Watch) -> Result<Option<Comparison>, String> {
     let Kind { id, title, connections, reconnect_every } = *kind;
+    let about = Comparison {
+        id: id.into(),
+        title: title.into(),
+        explained: "Each connection asks again as soon as it is answered. Requests for each second of CPU time of the server's \
+                    process, user and system; the load comes from another process on the other processor."
+            .into(),
+        unit: "requests/CPU s".into(),
+        more_is_better: true,
+        base: BASE.into(),
+        ..Comparison::default()
+    };
+    let about = match arena.without_files(connections, about) {
+        Ok(about) => about,
+        Err(absent) => return Ok(Some(absent)),
+    };
     let (players, absent) = start(arena, Duration::ZERO)?;
     let count = arena.rounds();
     let turns_left = Cell::new(count * u32::try_from(players.len()).map_err(|error| error.to_string())?);
     let rounds = rounds(id, BASE, count, players, absent, watch, |serving| {
         // With less a server may not even have had the processor.
-        let time = super::turn(watch, &turns_left).max(Duration::from_millis(40));
+        let time = arena.turn(watch, &turns_left).max(Duration::from_millis(40));
         let load = Load { addr: serving.addr, connections, reconnect_every, time };
         let loaded = load.run(serving.process.id(), arena.others)?;
         if let Some(every) = reconnect_every
@@ -161,16 +176,5 @@ fn compare_kind(arena: &Arena, kind: &Kind, watch: &dyn Watch) -> Result<Option<
         }
         Ok([loaded.answered as f64 / loaded.cpu.as_secs_f64()])
     })?;
-    let about = Comparison {
-        id: id.into(),
-        title: title.into(),
-        explained: "Each connection asks again as soon as it is answered. Requests for each second of CPU time of the server's \
-                    process, user and system; the load comes from another process on the other processor."
-            .into(),
-        unit: "requests/CPU s".into(),
-        more_is_better: true,
-        base: BASE.into(),
-        ..Comparison::default()
-    };
     Ok(rounds.comparison(0, about))
 }
