@@ -1,7 +1,7 @@
 //! `just bench`: what a connection pool is worth, and where we stand. `--help` tells the rest.
 
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use roundtrip_bench::alloc::Counting;
@@ -71,14 +71,19 @@ fn run(args: &Args) -> Result<ExitCode, String> {
         print(&listed(args, &plan));
         return Ok(ExitCode::SUCCESS);
     }
-    let last: Arc<OnceLock<Progress>> = Arc::default();
-    let interrupt = Interrupt::listen({
-        let last = Arc::clone(&last);
-        move || at_once(last.get())
-    })?;
+    let shown: Arc<OnceLock<Progress>> = Arc::default();
+    let (first, again) = (Arc::clone(&shown), Arc::clone(&shown));
+    let interrupt = Interrupt::listen(
+        move || {
+            if let Some(progress) = first.get() {
+                progress.stopping();
+            }
+        },
+        move || at_once(again.get().cloned()),
+    )?;
     let progress = Progress::new(limits.whole(), interrupt);
     // Set once, here.
-    let _ = last.set(progress.clone());
+    let _ = shown.set(progress.clone());
     let begun = Instant::now();
     let mut results = Results { environment: machine::environment(), ..Results::default() };
     let measured = measure(args, &limits, &plan, &mut results, &progress);
@@ -112,9 +117,18 @@ const INTERRUPTED: u8 = 130;
 
 /// Ctrl-C again: whatever is going on, this is the end of it.
 #[expect(clippy::exit, reason = "the user asked twice")]
-fn at_once(progress: Option<&Progress>) {
-    if let Some(progress) = progress {
-        progress.clear();
+fn at_once(progress: Option<Progress>) {
+    let (cleared_in, cleared) = mpsc::channel();
+    let clearing = std::thread::Builder::new().spawn(move || {
+        if let Some(progress) = progress {
+            progress.clear();
+        }
+        // Nobody waits for it any longer, if it took too long.
+        let _ = cleared_in.send(());
+    });
+    // A terminal that takes nothing (Ctrl-S) must not keep the program.
+    if clearing.is_ok() {
+        let _ = cleared.recv_timeout(Duration::from_millis(300));
     }
     std::process::exit(INTERRUPTED.into());
 }

@@ -57,6 +57,14 @@ impl Progress {
         Progress { bar, lines: None, interrupt, left_out: Arc::default() }
     }
 
+    /// Says that the run is about to stop, as it was told.
+    pub fn stopping(&self) {
+        self.bar.println(STOPPING);
+        if self.lines.is_some() {
+            eprintln!("{STOPPING}");
+        }
+    }
+
     /// What it was told so far that was left out.
     #[must_use]
     pub fn all_left_out(&self) -> Vec<Absent> {
@@ -68,6 +76,8 @@ impl Progress {
         self.bar.finish_and_clear();
     }
 }
+
+const STOPPING: &str = "Stopping, with what was measured so far; Ctrl-C again ends at once.";
 
 impl Watch for Progress {
     fn doing(&self, what: &str) {
