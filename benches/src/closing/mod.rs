@@ -53,7 +53,7 @@ pub fn run(options: Options, watch: &dyn Watch) -> Result<Option<Closing>, Strin
 
 fn within(options: Options, watch: &dyn Watch) -> Result<Option<Closing>, String> {
     let identity = Identity::make()?;
-    // Each way under each of the conditions below may take twice its part of what is left, since few need it.
+    // Each way under each of the conditions below may take nearly twice its part of what is left, since few need it.
     let parts = Cell::new(6 * u32::try_from(Way::ALL.len()).unwrap_or(u32::MAX));
     let all = |name: &str, conditions: Conditions| -> Result<Option<Vec<Asked>>, String> {
         let mut asked = Vec::new();
@@ -62,8 +62,9 @@ fn within(options: Options, watch: &dyn Watch) -> Result<Option<Closing>, String
                 return Ok(None);
             }
             watch.doing(&format!("what is used again, {name}: {}", way.name()));
-            let part = Within::new(watch, (watch.left() / parts.get().max(1)).saturating_mul(2));
-            parts.set(parts.get().saturating_sub(1));
+            let left = parts.replace(parts.get().saturating_sub(1));
+            // The last has all that is left, and those before it leave it some.
+            let part = Within::new(watch, (watch.left() / (left + 1)).saturating_mul(2));
             asked.push(way.ask(&conditions, &identity, &part)?);
         }
         Ok(Some(asked))
@@ -147,15 +148,18 @@ mod tests {
         let allocations = figures("client's allocations, plain");
         assert!(allocations[0] < allocations[1] && allocations[1] < allocations[3], "{allocations:?}");
 
-        let trips = |name: &str| {
+        // It cannot be faster than the distance; how much slower is the machine's affair.
+        let takes_at_least = |name: &str, trips: [f64; 4]| {
             let found = closing.times.iter().find(|time| time.name == name).unwrap();
-            assert!(found.measured);
-            found.milliseconds.iter().map(|time| (time / 20.0).floor()).collect::<Vec<_>>()
+            assert!(found.measured && found.milliseconds.len() == trips.len(), "{found:?}");
+            for (time, trips) in found.milliseconds.iter().zip(trips) {
+                assert!(*time >= trips * 20.0, "{found:?}");
+            }
         };
-        assert_eq!(trips("plain, 20 ms away"), [1.0, 2.0, 2.0, 2.0]);
-        assert_eq!(trips("TLS 1.3, 20 ms away"), [1.0, 3.0, 3.0, 3.0]);
-        assert_eq!(trips("TLS 1.3 with resumption, 20 ms away"), [1.0, 3.0, 3.0, 3.0]);
-        assert_eq!(trips("plain, names 20 ms away"), [0.0, 0.0, 0.0, 1.0]);
+        takes_at_least("plain, 20 ms away", [1.0, 2.0, 2.0, 2.0]);
+        takes_at_least("TLS 1.3, 20 ms away", [1.0, 3.0, 3.0, 3.0]);
+        takes_at_least("TLS 1.3 with resumption, 20 ms away", [1.0, 3.0, 3.0, 3.0]);
+        takes_at_least("plain, names 20 ms away", [0.0, 0.0, 0.0, 1.0]);
         assert_eq!(closing.times.iter().filter(|time| !time.measured).count(), 1);
         assert!(closing.findings.len() >= 7, "{:?}", closing.findings);
     }

@@ -150,7 +150,7 @@ fn phases_add_up_and_costs_follow_the_model() {
         assert_eq!(scenario.cost.predicted, predicted);
         // It cannot be faster than the distance; how much slower is the machine's affair.
         let measured = scenario.cost.measured.unwrap();
-        assert!(measured >= predicted && measured < predicted + 1.0, "{measured} of {predicted}");
+        assert!(measured >= predicted, "{measured} of {predicted}");
     }
     let [pooled, fresh] = [0, 1].map(|at| scenarios[at].phases.unwrap());
     assert!(pooled.connect == 0.0 && pooled.tls == 0.0, "{pooled:?}");

@@ -176,12 +176,10 @@ impl Arena {
         Ok(Arena { program, contestants, others, go, time: options.time, turn: options.turn, files: cpu::open_files() })
     }
 
-    /// A comparison in which nobody takes part, if a process may not have so many connections open.
-    fn without_files(&self, connections: usize, about: Comparison) -> Result<Comparison, Comparison> {
-        match cpu::allows(self.files, connections) {
-            Ok(()) => Ok(about),
-            Err(why) => Err(Comparison { absent: vec![Absent { name: "all".into(), why }], ..about }),
-        }
+    /// That nobody takes part, if a process may not have so many connections open.
+    fn too_few_files(&self, connections: usize) -> Option<Vec<Absent>> {
+        let why = cpu::allows(self.files, connections).err()?;
+        Some(vec![Absent { name: "all".into(), why }])
     }
 
     /// The time of a turn, where so many are left.

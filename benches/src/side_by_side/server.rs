@@ -151,10 +151,9 @@ fn compare_kind(arena: &Arena, kind: &Kind, watch: &dyn Watch) -> Result<Option<
         base: BASE.into(),
         ..Comparison::default()
     };
-    let about = match arena.without_files(connections, about) {
-        Ok(about) => about,
-        Err(absent) => return Ok(Some(absent)),
-    };
+    if let Some(absent) = arena.too_few_files(connections) {
+        return Ok(Some(Comparison { absent, ..about }));
+    }
     let (players, absent) = start(arena, Duration::ZERO)?;
     let count = arena.rounds();
     let turns_left = Cell::new(count * u32::try_from(players.len()).map_err(|error| error.to_string())?);

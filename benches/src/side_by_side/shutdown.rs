@@ -33,10 +33,9 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         ),
         "ms",
     );
-    let time = match arena.without_files((IDLE + ACTIVE) as usize, time) {
-        Ok(time) => time,
-        Err(absent) => return Ok(vec![absent]),
-    };
+    if let Some(absent) = arena.too_few_files((IDLE + ACTIVE) as usize) {
+        return Ok(vec![Comparison { absent, ..time }]);
+    }
     let (players, absent) = start(arena, HANDLER)?;
     let rounds = rounds("server-shutdown", BASE, 1, players, absent, watch, |serving| {
         let stopped = stop(serving)?;
