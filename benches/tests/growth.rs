@@ -26,8 +26,8 @@ fn every_line_has_its_points() {
             ("client-connections", "hyper", vec![1, 16]),
             ("server-connections", "roundtrip", vec![1, 16]),
             ("server-connections", "hyper", vec![1, 16]),
-            ("hosts", "found in the pool", vec![1, 100]),
-            ("hosts", "oldest closed, new one opened", vec![2, 100]),
+            ("hosts", "found in pool", vec![1, 100]),
+            ("hosts", "opened anew", vec![2, 100]),
             ("idle-time", "client", vec![0, 100]),
             ("idle-time", "server", vec![0, 100]),
             ("idle-bytes", "client", vec![100]),
@@ -97,7 +97,7 @@ fn points_without_time_are_told_in_the_growths_text() {
     let growths = growth::run(&Options { most: 100, ..Options::within(Duration::from_secs(600)) }, &watch).unwrap();
     assert_eq!(growths.len(), 2);
     for growth in growths {
-        let said = "Left out: 1, 16 connections, for which there was no time.";
+        let said = "Left out: 1 and 16 connections, for which there was no time.";
         assert!(growth.explained.ends_with(said), "{}", growth.explained);
         assert!(growth.series.iter().all(|line| line.points.is_empty()), "{growth:?}");
     }

@@ -6,6 +6,7 @@ use super::Options;
 use super::load::{Sender, Served, Serving, drive, runtime};
 use crate::cpu;
 use crate::model::{Growth, Series};
+use crate::report::figure;
 use crate::watch::Watch;
 
 const CONNECTIONS: [usize; 4] = [1, 16, 256, 1000];
@@ -110,9 +111,9 @@ fn split_by_files(wanted: &[usize], limit: Option<u64>) -> (Vec<usize>, String) 
     let said = if rest.is_empty() {
         String::new()
     } else {
-        let rest: Vec<_> = rest.iter().map(ToString::to_string).collect();
         let limit = limit.unwrap_or_default();
-        format!(" Left out: {} connections, for the process may have {limit} files open.", rest.join(", "))
+        let rest = super::listed(&rest);
+        format!(" Left out: {rest} connections, for the process may have {} files open.", figure::whole(limit))
     };
     (possible, said)
 }
@@ -162,8 +163,9 @@ mod tests {
     fn points_beyond_the_limit_of_open_files_are_left_out_and_told() {
         assert_eq!(split_by_files(&CONNECTIONS, None), (CONNECTIONS.to_vec(), String::new()));
         assert_eq!(split_by_files(&CONNECTIONS, Some(1 << 20)), (CONNECTIONS.to_vec(), String::new()));
-        for (limit, possible, rest) in [(1024, &CONNECTIONS[..3], "1000"), (256, &CONNECTIONS[..2], "256, 1000")] {
-            let said = format!(" Left out: {rest} connections, for the process may have {limit} files open.");
+        for (limit, possible, rest) in [(1024, &CONNECTIONS[..3], "1,000"), (256, &CONNECTIONS[..2], "256 and 1,000")] {
+            let limit_said = figure::whole(limit);
+            let said = format!(" Left out: {rest} connections, for the process may have {limit_said} files open.");
             assert_eq!(split_by_files(&CONNECTIONS, Some(limit)), (possible.to_vec(), said));
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Growth>, S
         x: "hosts".into(),
         y: "ns of CPU time a request".into(),
         log_x: true,
-        series: vec![series("found in the pool", found), series("oldest closed, new one opened", evicted)],
+        series: vec![series("found in pool", found), series("opened anew", evicted)],
     }])
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod load;
 use std::time::{Duration, Instant};
 
 use crate::model::Growth;
+use crate::report::figure;
 use crate::watch::{Watch, Within, tell_no_time};
 
 /// How long it may take, and how far it goes.
@@ -80,8 +81,12 @@ fn no_time(points: &[usize], what: &str, watch: &dyn Watch) -> String {
     if points.is_empty() || (watch.stopped() && !watch.left().is_zero()) {
         return String::new();
     }
-    let points: Vec<_> = points.iter().map(ToString::to_string).collect();
-    format!(" Left out: {} {what}, for which there was no time.", points.join(", "))
+    format!(" Left out: {} {what}, for which there was no time.", listed(points))
+}
+
+/// Points as one says them.
+fn listed(points: &[usize]) -> String {
+    points.iter().map(|point| figure::whole(*point as u64)).collect::<Vec<_>>().join(" and ")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]

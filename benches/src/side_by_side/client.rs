@@ -8,6 +8,7 @@ use super::turns::{Player, rounds};
 use super::{Arena, not_built};
 use crate::clients::floor_server::{Floor, Manner};
 use crate::model::{Absent, Comparison};
+use crate::report::figure::whole;
 use crate::watch::{Watch, Within, tell_no_time};
 
 /// How requests are sent.
@@ -120,7 +121,7 @@ fn compare_way(arena: &Arena, floor: &Floor, way: &Way, watch: &dyn Watch) -> Re
     })?;
     rounds.note(|sender| {
         let (opened, requests) = sender.most_opened;
-        (opened > way.tasks).then(|| format!("up to {opened} connections for {requests} requests"))
+        (opened > way.tasks).then(|| format!("up to {} connections for {} requests", whole(opened), whole(requests)))
     });
     let about = |id: String, title: String, more: &str| Comparison {
         id,

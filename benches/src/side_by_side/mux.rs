@@ -60,7 +60,7 @@ pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison
         let about = Comparison {
             id: id.into(),
             title: title.into(),
-            explained: format!("Time of a lookup, ours with the method; {explained} Here routers are in one process."),
+            explained: format!("Time of a lookup, ours with the method. {explained} Here routers are in one process."),
             unit: "ns".into(),
             base: BASE.into(),
             ..Comparison::default()
