@@ -5,7 +5,6 @@ mod told {
     use std::time::Duration;
 
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
     use nix::unistd::Pid;
 
@@ -35,16 +34,6 @@ mod told {
         let pid = Pid::from_raw(i32::try_from(process).map_err(|error| error.to_string())?);
         let clock: ClockId = clock_getcpuclockid(pid).map_err(|error| error.to_string())?;
         clock_gettime(clock).map(Duration::from).map_err(|error| error.to_string())
-    }
-
-    /// Lets this process, and those that it starts, open as many files as it may. Returns how many.
-    ///
-    /// # Errors
-    /// The system refuses.
-    pub fn open_many_files() -> Result<u64, String> {
-        let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
-        setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(|error| error.to_string())?;
-        Ok(most)
     }
 
     /// How much of a process's memory in use is its own (`RssAnon`: heap and stacks, no code, no files), in bytes.
@@ -90,14 +79,6 @@ mod told {
         Err(UNTOLD.into())
     }
 
-    /// Lets this process open as many files as it may.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn open_many_files() -> Result<u64, String> {
-        Err(UNTOLD.into())
-    }
-
     /// A process's own memory.
     ///
     /// # Errors
@@ -107,4 +88,4 @@ mod told {
     }
 }
 
-pub use told::{allowed, cpu_time, open_many_files, own_memory, stay_on};
+pub use told::{allowed, cpu_time, own_memory, stay_on};

@@ -26,6 +26,22 @@ pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
+/// Whether a process may have so many files and sockets open, besides those that it has anyway; if not, what there is to say about it.
+///
+/// # Errors
+/// It may not.
+pub fn allows(limit: Option<u64>, files: usize) -> Result<(), String> {
+    match limit {
+        Some(limit) if files as u64 + OTHER_FILES > limit => Err(format!(
+            "it needs {files} open files and some {OTHER_FILES} more, and a process may have {limit} (ulimit -n)"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Files that a process needs besides: standard ones, runtimes, pipes to others.
+const OTHER_FILES: u64 = 100;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +63,13 @@ mod tests {
     #[test]
     fn a_process_may_open_files() {
         assert!(open_files().is_none_or(|files| files > 10));
+    }
+
+    #[test]
+    fn what_needs_more_files_than_there_may_be_is_told() {
+        assert_eq!(allows(None, usize::MAX), Ok(()));
+        assert_eq!(allows(Some(256), 156), Ok(()));
+        let why = "it needs 157 open files and some 100 more, and a process may have 256 (ulimit -n)";
+        assert_eq!(allows(Some(256), 157), Err(why.into()));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every figure here was measured in the run that it is part of; what was not measured is absent, and `absent` or `note` says why.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// All that one run measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,10 +12,11 @@ pub struct Results {
     /// Whether it was stopped before all was measured.
     pub interrupted: bool,
     /// How long the run took, in seconds.
+    #[serde(deserialize_with = "figures")]
     pub seconds: f64,
     /// The comparison: pool, server closes, no pool.
     pub scenarios: Vec<Scenario>,
-    /// Combinations of the plan that make no sense, and why.
+    /// What was planned and left out, and why: combinations that make no sense, what there was no time for.
     #[serde(default)]
     pub left_out: Vec<Absent>,
     /// What is used again when the server closes.
@@ -128,10 +129,13 @@ pub struct Round {
     /// TLS handshakes that resumed a session, of all those.
     pub resumed: u64,
     /// Time of the round by its requests, in nanoseconds, as Go counts: with 16 requests at a time it is a sixteenth of what one takes.
+    #[serde(deserialize_with = "figures")]
     pub ns_per_op: f64,
     /// The median, in nanoseconds.
+    #[serde(deserialize_with = "figures")]
     pub p50_ns: f64,
     /// The 99th percentile, in nanoseconds.
+    #[serde(deserialize_with = "figures")]
     pub p99_ns: f64,
     /// What the client's side allocated for a request.
     pub client: Allocations,
@@ -143,8 +147,10 @@ pub struct Round {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Allocations {
     /// How many.
+    #[serde(deserialize_with = "figures")]
     pub count: f64,
     /// How many bytes in all.
+    #[serde(deserialize_with = "figures")]
     pub bytes: f64,
 }
 
@@ -152,22 +158,31 @@ pub struct Allocations {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
     /// Waiting for a connection, without what opening it took.
+    #[serde(deserialize_with = "figures")]
     pub queue: f64,
     /// Resolving the name.
+    #[serde(deserialize_with = "figures")]
     pub dns: f64,
     /// The TCP handshake.
+    #[serde(deserialize_with = "figures")]
     pub connect: f64,
     /// The TLS handshake.
+    #[serde(deserialize_with = "figures")]
     pub tls: f64,
     /// Sending the request.
+    #[serde(deserialize_with = "figures")]
     pub write: f64,
     /// Waiting for the first byte of the answer.
+    #[serde(deserialize_with = "figures")]
     pub wait: f64,
     /// Reading the body to its end.
+    #[serde(deserialize_with = "figures")]
     pub body: f64,
     /// What none of them covers.
+    #[serde(deserialize_with = "figures")]
     pub other: f64,
     /// The whole request.
+    #[serde(deserialize_with = "figures")]
     pub total: f64,
 }
 
@@ -175,6 +190,7 @@ pub struct Phases {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// What the model says: TCP 1, TLS 1.3 1, request 1.
+    #[serde(deserialize_with = "figures")]
     pub predicted: f64,
     /// The median time by the simulated round trip's; absent without one.
     pub measured: Option<f64>,
@@ -202,6 +218,7 @@ pub struct ClosingCount {
     /// What, of one request: `connections opened`, `sessions resumed`, `names looked up`.
     pub what: String,
     /// One figure for each way.
+    #[serde(deserialize_with = "figures")]
     pub figures: Vec<f64>,
 }
 
@@ -213,8 +230,10 @@ pub struct ClosingTime {
     /// Whether it was measured in this run.
     pub measured: bool,
     /// The median for each way, in milliseconds.
+    #[serde(deserialize_with = "figures")]
     pub milliseconds: Vec<f64>,
     /// Each by the first.
+    #[serde(deserialize_with = "figures")]
     pub ratios: Vec<f64>,
 }
 
@@ -247,8 +266,10 @@ pub struct Contestant {
     /// Whether it is ours.
     pub ours: bool,
     /// Each round's figure.
+    #[serde(deserialize_with = "figures")]
     pub figures: Vec<f64>,
     /// Each round's figure by the base's in the same round.
+    #[serde(deserialize_with = "figures")]
     pub ratios: Vec<f64>,
     /// What to know about it, if anything.
     pub note: Option<String>,
@@ -290,6 +311,7 @@ pub struct Series {
     /// Whether it is ours.
     pub ours: bool,
     /// x and y.
+    #[serde(deserialize_with = "figures")]
     pub points: Vec<(f64, f64)>,
 }
 
@@ -297,6 +319,7 @@ pub struct Series {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// How far a cost may be over its budget before that is a failure, in percent.
+    #[serde(deserialize_with = "figures")]
     pub tolerance_percent: f64,
     /// A line each.
     pub rows: Vec<BudgetRow>,
@@ -315,6 +338,7 @@ pub struct BudgetRow {
     /// What in.
     pub unit: String,
     /// The most it may be: what it was when that was last set. It is there to be lowered.
+    #[serde(deserialize_with = "figures")]
     pub budget: f64,
     /// What it is meant to come down to, where the design says so.
     #[serde(default)]
@@ -326,8 +350,10 @@ pub struct BudgetRow {
     #[serde(default)]
     pub told: bool,
     /// What it is.
+    #[serde(deserialize_with = "figures")]
     pub ours: f64,
     /// What peers need for the same, in the same run.
+    #[serde(deserialize_with = "figures")]
     pub peers: Vec<(String, f64)>,
 }
 
@@ -342,6 +368,51 @@ impl BudgetRow {
     #[must_use]
     pub fn gap(&self) -> Option<f64> {
         self.target.map(|target| self.ours / target - 1.0).filter(|gap| *gap > 0.0)
+    }
+}
+
+/// Reads figures as they are written: one that is not a number is `null` in JSON, which has no word for it.
+fn figures<'de, D: Deserializer<'de>, F: Figures>(deserializer: D) -> Result<F, D::Error> {
+    F::Written::deserialize(deserializer).map(F::read)
+}
+
+/// What is made of figures.
+trait Figures {
+    /// The same with gaps.
+    type Written: for<'de> Deserialize<'de>;
+
+    fn read(written: Self::Written) -> Self;
+}
+
+impl Figures for f64 {
+    type Written = Option<f64>;
+
+    fn read(written: Option<f64>) -> Self {
+        written.unwrap_or(f64::NAN)
+    }
+}
+
+impl Figures for String {
+    type Written = String;
+
+    fn read(written: String) -> Self {
+        written
+    }
+}
+
+impl<A: Figures, B: Figures> Figures for (A, B) {
+    type Written = (A::Written, B::Written);
+
+    fn read((one, other): Self::Written) -> Self {
+        (A::read(one), B::read(other))
+    }
+}
+
+impl<F: Figures> Figures for Vec<F> {
+    type Written = Vec<F::Written>;
+
+    fn read(written: Self::Written) -> Self {
+        written.into_iter().map(F::read).collect()
     }
 }
 

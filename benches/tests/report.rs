@@ -12,6 +12,7 @@ use roundtrip_bench::model::{
 use roundtrip_bench::report;
 use roundtrip_bench::report::figure;
 use roxmltree::{Document, Node};
+use serde_json::Value;
 
 /// Figures that somebody made up, in the shape of a full run.
 fn fixture() -> Results {
@@ -306,11 +307,11 @@ fn allowed(results: &Results) -> HashSet<String> {
 /// Texts of the results themselves, and what has digits and is a word.
 fn without_words(text: &str, results: &Results) -> String {
     let mut words: Vec<String> = Vec::new();
-    fn strings(value: &serde_json::Value, into: &mut Vec<String>) {
+    fn strings(value: &Value, into: &mut Vec<String>) {
         match value {
-            serde_json::Value::String(text) => into.push(text.clone()),
-            serde_json::Value::Array(values) => values.iter().for_each(|value| strings(value, into)),
-            serde_json::Value::Object(values) => values.values().for_each(|value| strings(value, into)),
+            Value::String(text) => into.push(text.clone()),
+            Value::Array(values) => values.iter().for_each(|value| strings(value, into)),
+            Value::Object(values) => values.values().for_each(|value| strings(value, into)),
             _ => {}
         }
     }
@@ -444,7 +445,34 @@ fn files_are_written_and_errors_name_them() {
 }
 
 #[test]
-fn odd_figures_are_written_as_json_too() {
+fn odd_figures_are_written_as_json_and_read_back() {
     let text = serde_json::to_string(&nasty()).unwrap();
-    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    let again: Results = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&again).unwrap(), text);
+    assert!(again.seconds.is_nan() && again.scenarios[2].rounds[0].ns_per_op.is_nan());
+}
+
+/// Takes away every figure that is no count.
+fn take_figures(value: &mut Value) -> usize {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            *value = Value::Null;
+            1
+        }
+        Value::Array(values) => values.iter_mut().map(take_figures).sum(),
+        Value::Object(fields) => fields.values_mut().map(take_figures).sum(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_run_in_which_every_figure_is_absent_is_read_and_shown() {
+    let mut value = serde_json::to_value(fixture()).unwrap();
+    assert!(take_figures(&mut value) > 100);
+    let results: Results = serde_json::from_value(value.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&results).unwrap(), value);
+    let page = report::page(&results);
+    assert!(!page.contains("NaN"), "{page}");
+    assert!(!report::terminal(&results).contains("NaN"));
+    assert!(!report::go_format(&results).contains("\nBenchmark"), "no line without figures");
 }

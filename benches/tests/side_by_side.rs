@@ -1,18 +1,24 @@
 //! The side by side with hardly any time: everybody takes part, and what is wrong is noticed.
 
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use roundtrip_bench::clients;
 use roundtrip_bench::clients::floor_server::{Floor, Manner};
 use roundtrip_bench::side_by_side::{self, Options};
-use roundtrip_bench::watch::{Unwatched, Watch};
+use roundtrip_bench::watch::{NO_TIME, Unwatched, Watch};
+
+/// Turns as short as they can be, and a limit that nothing reaches.
+fn short(full: bool) -> Options {
+    let program = Some(env!("CARGO_BIN_EXE_roundtrip-bench").into());
+    Options { time: Duration::from_secs(600), turn: Some(Duration::from_millis(1)), full, program }
+}
 
 #[test]
 fn everybody_takes_part() {
-    let program = Some(env!("CARGO_BIN_EXE_roundtrip-bench").into());
-    let options = Options { time: Duration::from_secs(1), full: false, program };
+    let options = short(false);
     let comparisons = side_by_side::run(&options, &Unwatched).unwrap();
     for id in [
         "client-sequential",
@@ -56,11 +62,44 @@ impl Watch for UntilTheSecond {
 
 #[test]
 fn a_run_that_is_stopped_returns_what_it_has() {
-    let program = Some(env!("CARGO_BIN_EXE_roundtrip-bench").into());
-    let options = Options { time: Duration::from_secs(1), full: true, program };
+    let options = short(true);
     let comparisons = side_by_side::run(&options, &UntilTheSecond::default()).unwrap();
     let ids: Vec<&str> = comparisons.iter().map(|comparison| comparison.id.as_str()).collect();
     assert_eq!(ids, ["client-sequential", "client-sequential-cpu"]);
+}
+
+/// Keeps what it is told that was left out.
+#[derive(Default)]
+struct Listening(Mutex<Vec<String>>);
+
+impl Watch for Listening {
+    fn doing(&self, _what: &str) {}
+
+    fn stopped(&self) -> bool {
+        false
+    }
+
+    fn left_out(&self, what: &str, why: &str) {
+        self.0.lock().expect("nobody panics with it").push(format!("{what}: {why}"));
+    }
+}
+
+#[test]
+fn without_time_nobody_takes_part_and_all_is_told() {
+    let watch = Listening::default();
+    let comparisons = side_by_side::run(&Options { time: Duration::ZERO, ..short(false) }, &watch).unwrap();
+    assert_eq!(comparisons, []);
+    let ids = [
+        "client-sequential",
+        "client-main-task",
+        "client-32-tasks",
+        "server-keep-alive",
+        "server-reconnect",
+        "mux-github",
+        "mux-overlapping",
+        "server-allocations",
+    ];
+    assert_eq!(*watch.0.lock().unwrap(), ids.map(|id| format!("{id}: {NO_TIME}")));
 }
 
 /// Has each client of this program send a few requests, each way that it has, and returns what it says.

@@ -16,6 +16,7 @@ use crate::latency::{self, Distance};
 use crate::model::{Protocol, Security};
 use crate::servers::GREETING;
 use crate::servers::embedded::{Running, Settings};
+use crate::watch::Watch;
 
 /// A way of making requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +70,9 @@ impl Way {
         }
     }
 
-    /// Makes requests, one after the other. The counts are those of all of them; the median leaves out the first, which opens what
-    /// there is to use again.
-    pub(super) fn ask(self, conditions: &Conditions, identity: &Identity) -> Result<Asked, String> {
+    /// Makes requests, one after the other, fewer if it is stopped before, but two at least. The counts are those of all of them; the
+    /// median leaves out the first, which opens what there is to use again.
+    pub(super) fn ask(self, conditions: &Conditions, identity: &Identity, watch: &dyn Watch) -> Result<Asked, String> {
         let secured = conditions.security != Security::Plain;
         let server = Running::start(&Settings {
             keep_alives: self != Way::ServerCloses,
@@ -88,7 +89,7 @@ impl Way {
         let mut took = Vec::with_capacity(conditions.requests as usize);
         let asking = runtime.block_on(async {
             let kept = Client::with_config(Transport::with_config(config.clone()), ClientConfig::default());
-            for _ in 0..conditions.requests {
+            while took.len() < conditions.requests as usize && (took.len() < 2 || !watch.stopped()) {
                 let begun = Instant::now();
                 if self == Way::NewClient {
                     let fresh = Client::with_config(Transport::with_config(config.clone()), ClientConfig::default());
@@ -103,11 +104,10 @@ impl Way {
         asking.map_err(|error| format!("{}: {error}", self.name()))?;
         let client = Allocated::by(Side::Client) - before.0;
         let allocated = Allocated::by(Side::Server) - before.1;
-        let each = |count: u64| count as f64 / f64::from(conditions.requests);
-        let waiting = time_wait::of(server.addr().port()).map(|waiting| Waiting {
-            client: waiting.client / f64::from(conditions.requests),
-            server: waiting.server / f64::from(conditions.requests),
-        });
+        let requests = took.len() as f64;
+        let each = |count: u64| count as f64 / requests;
+        let waiting = time_wait::of(server.addr().port())
+            .map(|waiting| Waiting { client: waiting.client / requests, server: waiting.server / requests });
         let behind_the_first = &mut took[1..];
         behind_the_first.sort_unstable();
         let asked = Asked {

@@ -14,35 +14,46 @@ use crate::watch::Watch;
 
 const HOSTS: [usize; 4] = [1, 100, 1_000, 10_000];
 
-pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
+pub(super) fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
     let (mut found, mut evicted) = (Vec::new(), Vec::new());
     let hosts: Vec<usize> = HOSTS.into_iter().filter(|hosts| *hosts <= options.most).collect();
-    let mut left = 2 * hosts.len();
-    for hosts in hosts {
+    let mut weights: u32 = (1..).zip(&hosts).map(|(weight, _)| 2 * weight).sum();
+    let mut no_time = Vec::new();
+    // What the last point took for each host says what the next one will take.
+    let mut each = EACH;
+    for (weight, hosts) in (1..).zip(hosts) {
+        if !super::fits(each * u32::try_from(2 * hosts + LEAST).unwrap_or(u32::MAX), watch) {
+            no_time.push(hosts);
+            weights = weights.saturating_sub(2 * weight);
+            continue;
+        }
         for (points, room) in [(&mut found, Room::ForAll), (&mut evicted, Room::ForHalf)] {
             if watch.stopped() {
+                no_time.push(hosts);
                 break;
             }
-            let time = until.saturating_duration_since(Instant::now()) / u32::try_from(left.max(1)).unwrap_or(u32::MAX);
             // With one host there is nothing that could make room.
             let hosts = if room == Room::ForHalf { hosts.max(2) } else { hosts };
-            points.push((super::float(hosts as u64), ns_by_request(hosts, room, time)?));
-            left -= 1;
+            let point = ns_by_request(hosts, room, super::part(weight, &mut weights, watch))?;
+            points.push((super::float(hosts as u64), point.ns));
+            each = point.opening / u32::try_from(hosts).unwrap_or(u32::MAX);
         }
     }
     let series = |name: &str, points| Series { name: name.into(), ours: true, points };
     Ok(vec![Growth {
         id: "hosts".into(),
         title: "One pool, many hosts".into(),
-        explained: "A GET to one host after the other in turn, over connections in memory, so that only the client's work is measured. Where \
+        explained: format!(
+            "A GET to one host after the other in turn, over connections in memory, so that only the client's work is measured. Where \
                     the pool keeps one connection for each host, a request finds its own; where it keeps half of them, each request \
                     closes the oldest and opens its own. Flat lines are good: neither finding nor making room depends on how many there are, \
-                    but for memory that is no longer in the processor's cache."
-            .into(),
+                    but for memory that is no longer in the processor's cache.{}",
+            super::no_time(&no_time, "hosts", watch)
+        ),
         x: "hosts".into(),
         y: "ns of CPU time a request".into(),
         log_x: true,
-        series: vec![series("found in the pool", found), series("oldest closed, new one opened", evicted)],
+        series: vec![series("found in pool", found), series("opened anew", evicted)],
     }])
 }
 
@@ -53,7 +64,14 @@ enum Room {
     ForHalf,
 }
 
-fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String> {
+struct Point {
+    /// Processor time of a request.
+    ns: f64,
+    /// How long it took before anything was measured.
+    opening: Duration,
+}
+
+fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<Point, String> {
     let started = Instant::now();
     let memory = Arc::new(InMemory::greeting());
     let kept = if room == Room::ForAll { hosts } else { hosts / 2 };
@@ -72,6 +90,7 @@ fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String
         for uri in uris.iter().chain(&uris) {
             fetch(&transport, uri).await?;
         }
+        let opening = started.elapsed();
         let (dials, before) = (memory.dials(), cpu::thread_time());
         let mut requests = 0;
         let mut around = uris.iter().cycle();
@@ -91,9 +110,12 @@ fn ns_by_request(hosts: usize, room: Room, time: Duration) -> Result<f64, String
         if idle != kept || open != kept {
             return Err(format!("{hosts} hosts: {idle} connections are idle and {open} open, where {kept} are kept"));
         }
-        Ok(used.as_secs_f64() * 1e9 / super::float(requests as u64))
+        Ok(Point { ns: used.as_secs_f64() * 1e9 / super::float(requests as u64), opening })
     })
 }
+
+/// What a host takes, where it is not known yet.
+const EACH: Duration = Duration::from_micros(20);
 
 /// Requests that are measured at least.
 const LEAST: usize = 512;

@@ -27,25 +27,28 @@ struct Point {
     bytes: Option<[f64; 2]>,
 }
 
-pub(super) fn run(options: &Options, until: Instant, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
+pub(super) fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Growth>, String> {
     let wanted: Vec<usize> = IDLE.into_iter().filter(|idle| *idle <= options.most).collect();
     let (possible, mut left_out) = within_files(&wanted);
     let mut points: Vec<Point> = Vec::new();
     let load = (options.time / 40).min(LOAD);
     let mut each = Duration::from_micros(300);
+    let mut no_time = Vec::new();
     for idle in possible {
         // What opening took last time says what it will take.
-        let needed = each * u32::try_from(idle).unwrap_or(u32::MAX) + 2 * REST + load;
-        if watch.stopped() || (!points.is_empty() && Instant::now() + needed > until) {
-            left_out.push_str(&format!(" Left out: {idle} connections, for which there was no time."));
+        let rest = if idle > 0 { 2 * REST } else { Duration::ZERO };
+        let needed = each * u32::try_from(idle).unwrap_or(u32::MAX) + rest + load;
+        if !super::fits(needed, watch) {
+            no_time.push(idle);
             continue;
         }
         let started = Instant::now();
         points.push(measure(idle, load)?);
         if idle > 0 {
-            each = started.elapsed().saturating_sub(2 * REST + load) / u32::try_from(idle).unwrap_or(u32::MAX);
+            each = started.elapsed().saturating_sub(rest + load) / u32::try_from(idle).unwrap_or(u32::MAX);
         }
     }
+    left_out.push_str(&super::no_time(&no_time, "connections", watch));
     let series = |figure: &dyn Fn(&Point) -> Option<[f64; 2]>| {
         ["client", "server"]
             .into_iter()

@@ -27,7 +27,10 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// A unit as people write it.
 pub(super) fn unit(unit: &str) -> String {
-    if unit == "us" { "µs".into() } else { unit.replace("us/", "µs/") }
+    match unit.strip_prefix("us") {
+        Some(rest) if rest.is_empty() || rest.starts_with(' ') => format!("µs{rest}"),
+        _ => unit.replace("us/", "µs/"),
+    }
 }
 
 /// A figure with its unit, tied together.

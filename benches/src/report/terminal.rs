@@ -30,7 +30,7 @@ pub fn terminal(results: &Results) -> String {
     }
     let left_out = &results.left_out;
     if !left_out.is_empty() {
-        section(&mut out, "Combinations that were left out", &absent(left_out));
+        section(&mut out, "What was left out", &absent(left_out));
     }
     if let Some(closing) = &results.closing {
         section(&mut out, "What is used again when the server closes", &self::closing(closing));

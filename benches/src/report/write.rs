@@ -7,7 +7,7 @@ use crate::model::Results;
 
 /// Writes `index.html` and `results.json` into `dir`, which is made if it is not there. Both are replaced if they are.
 ///
-/// A figure that is not a number is `null` in JSON, which has no word for it.
+/// A figure that is not a number is `null` in JSON, which has no word for it, and is read back as one that is none.
 ///
 /// # Errors
 /// The directory or a file cannot be written; the message names its path.

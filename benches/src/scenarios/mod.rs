@@ -11,29 +11,24 @@ mod round;
 
 pub use self::plan::{Group, Matrix, Plan, Wishes};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::identity::Identity;
 use crate::model::Scenario;
-use crate::watch::Watch;
+use crate::watch::{Watch, Within, tell_no_time};
 
-/// Runs a plan. Told to stop, it returns the scenarios of which at least one round was measured.
+/// Runs a plan. Told to stop, or out of time, it returns the scenarios of which at least one round was measured; `watch` is told which
+/// others did not fit into the plan's limit.
 ///
 /// # Errors
 /// A scenario failed, or did not do what its name says; the error names it.
 pub fn run(plan: &Plan, watch: &dyn Watch) -> Result<Vec<Scenario>, String> {
     let identity = Identity::make()?;
-    let begun = Instant::now();
+    let watch = Within::new(watch, plan.limit.unwrap_or(Duration::MAX));
     let mut scenarios = Vec::new();
-    for (at, group) in plan.groups.iter().enumerate() {
-        if watch.stopped() {
-            break;
-        }
+    for at in 0..plan.groups.len() {
         // Starting servers takes time too, more on a busy machine: what is left of the limit is shared anew.
-        let rest: Duration = plan.groups[at..].iter().map(Group::planned).sum();
-        let left = plan.limit.map_or(rest, |limit| limit.saturating_sub(begun.elapsed()));
-        let time = group.time.mul_f64((left.as_secs_f64() / rest.as_secs_f64()).min(1.0));
-        scenarios.extend(run_group(&Group { time, ..group.clone() }, &identity, watch)?);
+        scenarios.extend(run_group(&plan.shortened(at, watch.left()), &identity, &watch)?);
     }
     Ok(scenarios)
 }
@@ -53,16 +48,20 @@ fn run_group(group: &Group, identity: &Identity, watch: &dyn Watch) -> Result<Ve
     let mut scenarios = Vec::new();
     for (case, rounds) in group.cases.iter().zip(rounds) {
         if rounds.is_empty() {
+            tell_no_time(watch, &case.name());
             continue;
         }
-        let mut phases = None;
+        let mut outcome = None;
         if !watch.stopped() {
             watch.doing(&format!("{}: phases", case.name()));
             let mut config = client::transport(case, identity)?;
             config.timings = true;
-            let outcome = round::run(case, config, identity, group.phases(), watch)?;
-            phases = outcome.and_then(|outcome| outcome.sums.means());
+            outcome = round::run(case, config, identity, group.phases(), watch)?;
         }
+        if outcome.is_none() {
+            tell_no_time(watch, &format!("{}: phases", case.name()));
+        }
+        let phases = outcome.and_then(|outcome| outcome.sums.means());
         let cost = cost::cost(case, &rounds);
         scenarios.push(Scenario { case: *case, rounds, phases, cost });
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::round::Time;
+use crate::cpu;
 use crate::model::{Absent, Case, Pooling, Protocol, Security};
 use crate::servers::GREETING;
 
@@ -142,10 +143,44 @@ impl Plan {
         self.groups.push(Group { cases, rounds, time });
     }
 
+    /// The same without what needs more files and sockets than a process may have open, which is left out by name.
+    #[must_use]
+    pub fn within_files(mut self, limit: Option<u64>) -> Self {
+        for group in &mut self.groups {
+            group.cases.retain(|case| match cpu::allows(limit, files(case)) {
+                Ok(()) => true,
+                Err(why) => {
+                    self.left_out.push(Absent { name: case.name(), why });
+                    false
+                }
+            });
+        }
+        self.groups.retain(|group| !group.cases.is_empty());
+        self
+    }
+
+    /// A group, its times shortened where it and all behind it have so much time left.
+    pub(super) fn shortened(&self, at: usize, left: Duration) -> Group {
+        let group = &self.groups[at];
+        let rest: Duration = self.groups[at..].iter().map(Group::planned).sum();
+        let time = group.time.mul_f64((left.as_secs_f64() / rest.as_secs_f64()).min(1.0));
+        Group { time, ..group.clone() }
+    }
+
     /// How many rounds there are, those for the phases not counted.
     #[must_use]
     pub fn rounds(&self) -> usize {
         self.groups.iter().map(|group| group.cases.len() * group.rounds as usize).sum()
+    }
+}
+
+/// Files and sockets that a case may have open at once. Both ends of a connection are in this process.
+fn files(case: &Case) -> usize {
+    match case.pooling {
+        // A connection that is being opened when its request is served by another is opened all the same, up to 32 to a host.
+        Pooling::Pool => 2 * (case.concurrency + case.concurrency.min(32)),
+        // When a client opens the next one, the server may not have closed the last one yet.
+        Pooling::ServerCloses | Pooling::NoPool => 3 * case.concurrency,
     }
 }
 
@@ -199,6 +234,34 @@ mod tests {
             assert!(first.rounds > 2 && plan.groups[1..].iter().all(|group| group.time < first.time));
             assert_eq!(plan.left_out.is_empty(), quick);
         }
+    }
+
+    #[test]
+    fn what_is_left_of_the_limit_is_shared_by_the_rest() {
+        let mut plan = Plan::usual(true, LIMIT, Wishes::default());
+        let whole = total(&plan);
+        assert_eq!(plan.shortened(0, Duration::MAX), plan.groups[0]);
+        assert_eq!(plan.shortened(0, whole), plan.groups[0]);
+        let half = plan.shortened(1, (whole - plan.groups[0].planned()) / 2);
+        assert!(half.time.abs_diff(plan.groups[1].time / 2) < Duration::from_micros(1), "{half:?}");
+        assert_eq!(plan.shortened(1, Duration::ZERO).time, Duration::ZERO);
+        plan.groups.truncate(1);
+        assert_eq!(plan.shortened(0, whole), plan.groups[0]);
+    }
+
+    #[test]
+    fn cases_beyond_the_limit_of_open_files_are_left_out_by_name() {
+        let whole = || Plan::usual(false, LIMIT, Wishes::default());
+        assert_eq!(whole().within_files(None), whole());
+        assert_eq!(whole().within_files(Some(1024)), whole());
+        let low = whole().within_files(Some(256));
+        assert_eq!(low.groups.len(), whole().groups.len() - 1);
+        let names: Vec<_> =
+            low.left_out.iter().map(|left| left.name.as_str()).filter(|name| name.ends_with("c256")).collect();
+        assert_eq!(names, ["WithConnectionPool/c256", "ServerClosesConnection/c256", "WithoutConnectionPool/c256"]);
+        let why = &low.left_out.last().unwrap().why;
+        assert!(why.ends_with("a process may have 256 (ulimit -n)"), "{why}");
+        assert_eq!(whole().within_files(Some(50)).groups, []);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Clients: what a request takes, and what CPU time it costs.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::process::Process;
@@ -7,7 +8,8 @@ use super::turns::{Player, rounds};
 use super::{Arena, not_built};
 use crate::clients::floor_server::{Floor, Manner};
 use crate::model::{Absent, Comparison};
-use crate::watch::Watch;
+use crate::report::figure::whole;
+use crate::watch::{Watch, Within, tell_no_time};
 
 /// How requests are sent.
 struct Way {
@@ -64,26 +66,22 @@ const CLIENTS: [(&str, &str, bool); 7] = [
 const BASE: &str = "hyper";
 
 /// All ways, each as time and as CPU time.
-pub(super) fn compare(arena: &Arena, within: Duration, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
+pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
     let mut comparisons = Vec::new();
-    for way in &WAYS {
+    for (way, rest) in WAYS.iter().zip((1..=3).rev()) {
+        if watch.stopped() {
+            tell_no_time(watch, way.id);
+            continue;
+        }
+        let part = Within::new(watch, watch.left() / rest);
         let floor =
             Floor::start(Manner::Right, arena.others).map_err(|error| format!("cannot start a server: {error}"))?;
-        comparisons.extend(compare_way(arena, &floor, way, within / 3, watch)?);
-        if watch.stopped() {
-            break;
-        }
+        comparisons.extend(compare_way(arena, &floor, way, &part)?);
     }
     Ok(comparisons)
 }
 
-fn compare_way(
-    arena: &Arena,
-    floor: &Floor,
-    way: &Way,
-    within: Duration,
-    watch: &dyn Watch,
-) -> Result<Vec<Comparison>, String> {
+fn compare_way(arena: &Arena, floor: &Floor, way: &Way, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
     let core = if way.apart { arena.contestants } else { arena.others };
     let addr = floor.addr.to_string();
     let (mut players, mut absent) = (Vec::new(), not_built(&["hyper-util", "reqwest", "ureq"]));
@@ -97,44 +95,33 @@ fn compare_way(
         }
         let process = Process::contestant(arena, core, &["client", word, &addr])?;
         let note = (word == "socket").then(|| "knows no HTTP: what the system and the runtime take".to_owned());
-        players.push(Player { name, ours, note, state: Sender { process, requests: 0, most_opened: 0 } });
+        players.push(Player { name, ours, note, state: Sender::new(process) });
     }
     match &arena.go {
         Ok(go) => {
             let process = Process::other(arena, core, &go.client, &[&addr])?;
             let note = Some(go.version.clone());
-            players.push(Player {
-                name: "Go",
-                ours: false,
-                note,
-                state: Sender { process, requests: 0, most_opened: 0 },
-            });
+            players.push(Player { name: "Go", ours: false, note, state: Sender::new(process) });
         }
         Err(why) => absent.push(Absent { name: "Go".into(), why: why.clone() }),
     }
     let count = arena.rounds();
-    let turns = count * u32::try_from(players.len()).map_err(|error| error.to_string())?;
-    // The rest is for starting, and for finding out how many requests fill a turn.
-    let turn = within.mul_f64(0.8) / turns.max(1);
+    let turns_left = Cell::new(count * u32::try_from(players.len()).map_err(|error| error.to_string())?);
     let mut rounds = rounds(way.id, BASE, count, players, absent, watch, |sender| {
-        // By what it took the last time: a machine that becomes busier must not make a run longer.
-        let fill = |time: Duration, requests: u64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far from the limits")]
-            let fill = (turn.as_secs_f64() / (time.as_secs_f64() / requests as f64)) as u64;
-            fill.max(WARM_UP)
-        };
-        if sender.requests == 0 {
-            let (time, _) = sender.send(way, floor, WARM_UP)?;
-            sender.requests = fill(time, WARM_UP);
+        let turn = arena.turn(watch, &turns_left);
+        if sender.took.is_zero() {
+            sender.send(way, floor, WARM_UP)?;
         }
-        let requests = sender.requests;
+        // By what it took the last time: a machine that becomes busier must not make a run longer.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far from the limits")]
+        let fill = (turn.as_secs_f64() / sender.took.as_secs_f64()) as u64;
+        let requests = fill.max(WARM_UP) / way.tasks * way.tasks;
         let (time, cpu) = sender.send(way, floor, requests)?;
-        sender.requests = fill(time, requests);
         Ok([time, cpu].map(|time| time.as_secs_f64() * 1e6 / requests as f64))
     })?;
     rounds.note(|sender| {
-        let Sender { most_opened, requests, .. } = sender;
-        (*most_opened > way.tasks).then(|| format!("up to {most_opened} connections for {requests} requests"))
+        let (opened, requests) = sender.most_opened;
+        (opened > way.tasks).then(|| format!("up to {} connections for {} requests", whole(opened), whole(requests)))
     });
     let about = |id: String, title: String, more: &str| Comparison {
         id,
@@ -156,16 +143,19 @@ fn compare_way(
 /// A client's process.
 struct Sender {
     process: Process,
-    /// How many requests fill a turn; 0 before that is known.
-    requests: u64,
-    /// Connections in the turn that opened most.
-    most_opened: u64,
+    /// What a request took the last time; zero before that is known.
+    took: Duration,
+    /// Connections in the turn that opened most, and its requests.
+    most_opened: (u64, u64),
 }
 
 impl Sender {
-    /// Has it send so many requests; how long it took, and how much CPU time.
+    fn new(process: Process) -> Self {
+        Sender { process, took: Duration::ZERO, most_opened: (0, 0) }
+    }
+
+    /// Has it send so many requests, the same number in each task; how long it took, and how much CPU time.
     fn send(&mut self, way: &Way, floor: &Floor, requests: u64) -> Result<(Duration, Duration), String> {
-        let requests = requests - requests % way.tasks;
         let before = (floor.accepted(), floor.answered(), self.process.cpu()?);
         let line = match way.word {
             "tasks" => format!("tasks {requests} {}", way.tasks),
@@ -173,6 +163,7 @@ impl Sender {
             word => format!("{word} {requests}"),
         };
         let nanos = self.process.ask(&line, "done")?.parse().map_err(|error| format!("no time: {error}"))?;
+        self.took = Duration::from_nanos(nanos).div_f64(requests as f64);
         let cpu = self.process.cpu()?.saturating_sub(before.2);
         let (opened, answered) = (floor.accepted() - before.0, floor.answered() - before.1);
         if answered != requests {
@@ -182,7 +173,7 @@ impl Sender {
         if opened > 2 * way.tasks + requests / 10 {
             return Err(format!("{requests} requests of {} task(s) opened {opened} connections", way.tasks));
         }
-        self.most_opened = self.most_opened.max(opened);
+        self.most_opened = self.most_opened.max((opened, requests));
         Ok((Duration::from_nanos(nanos), cpu))
     }
 }

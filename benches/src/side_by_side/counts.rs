@@ -12,7 +12,7 @@ use super::turns::{Player, rounds};
 use super::{Arena, not_built};
 use crate::model::{Absent, Comparison};
 use crate::servers::{self, Threads};
-use crate::watch::Watch;
+use crate::watch::{Watch, tell_no_time};
 
 /// Name, name on the command line, whether ours.
 const SERVERS: [(&str, &str, bool); 4] =
@@ -26,23 +26,27 @@ fn players() -> Vec<Player<&'static str>> {
 
 /// Allocations and their bytes.
 pub(super) fn allocations(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
+    if watch.stopped() {
+        tell_no_time(watch, "server-allocations");
+        return Ok(Vec::new());
+    }
     let mut absent = not_built(&["axum", "actix-web"]);
     absent.push(Absent { name: "Go".into(), why: "its allocator is not ours to count".into() });
     let rounds = rounds("server-allocations", BASE, 1, players(), absent, watch, |way| {
         let one = Threads::One.word();
         let mut serving = Serving::new(Process::contestant(arena, arena.contestants, &["server", way, one, "0"])?)?;
         let mut stream = connect(serving.addr)?;
-        several(&mut stream, FEW)?;
+        several(&mut stream, COUNTED)?;
         let before = allocated(&mut serving.process)?;
-        several(&mut stream, FEW)?;
+        several(&mut stream, COUNTED)?;
         let after = allocated(&mut serving.process)?;
-        Ok([after.0 - before.0, after.1 - before.1].map(|count| count as f64 / FEW as f64))
+        Ok([after.0 - before.0, after.1 - before.1].map(|count| count as f64 / COUNTED as f64))
     })?;
     let about = |id: &str, title: &str, unit: &str| Comparison {
         id: id.into(),
         title: title.into(),
         explained: format!(
-            "Of {FEW} requests on one connection, after as many that do not count; all threads of the server's process."
+            "Of {COUNTED} requests on one connection, after as many that do not count; all threads of the server's process."
         ),
         unit: unit.into(),
         base: BASE.into(),
@@ -101,6 +105,10 @@ fn collected(arena: &Arena, way: &str, requests: u64) -> Result<u64, String> {
     count.ok_or_else(|| format!("valgrind did not count: {said}"))
 }
 
+/// Requests whose allocations are counted: each is like the one before.
+const COUNTED: u64 = 250;
+
+/// Requests whose instructions are.
 const FEW: u64 = 1000;
 
 /// Connects, with patience for a server that is slow.

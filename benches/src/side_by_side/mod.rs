@@ -20,21 +20,25 @@ mod shutdown;
 mod turns;
 mod wrk;
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use child::take_over;
 
-use crate::cores;
 use crate::model::{Absent, Comparison};
-use crate::watch::Watch;
+use crate::watch::{Watch, Within};
+use crate::{cores, cpu};
 
 /// What to compare, and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long all may take but for what `full` adds. With less than a second for each contestant figures become noise.
     pub time: Duration,
-    /// Also what takes minutes: instructions under valgrind, 5,000 idle connections, stopping with 1,100, wrk.
+    /// How long a turn may take, if not as long as fits into that time; then there are few rounds as well. For tests: the time is a limit.
+    pub turn: Option<Duration>,
+    /// Also what takes minutes: servers with 1 and 256 connections, instructions under valgrind, 5,000 idle connections, stopping with 1,100,
+    /// wrk.
     pub full: bool,
     /// This program, which has to call [`take_over`] first thing; `None` is the one that runs.
     pub program: Option<PathBuf>,
@@ -42,39 +46,39 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { time: Duration::from_secs(50), full: false, program: None }
+        Options { time: Duration::from_secs(50), turn: None, full: false, program: None }
     }
 }
 
-/// A part of a run.
-type Stage<'a> = Box<dyn Fn() -> Result<Vec<Comparison>, String> + 'a>;
+/// A part of a run, which has the time that its watch says.
+type Stage = fn(&Arena, &dyn Watch) -> Result<Vec<Comparison>, String>;
 
-/// Compares, and returns what was measured until it was told to stop.
+/// What is run within the time, and its share of it.
+const STAGES: [(Stage, f64); 4] =
+    [(client::compare, 0.46), (server::compare, 0.40), (mux::compare, 0.07), (counts::allocations, 0.07)];
+
+/// What `full` adds, without a limit.
+const FULL: [Stage; 5] =
+    [server::compare_few_and_many, counts::instructions, idle::compare, shutdown::compare, wrk::compare];
+
+/// Compares, and returns what was measured until it was told to stop or its time was over; `watch` is told what there was no time for.
 ///
 /// # Errors
 /// One of ours or the one that ratios are against failed. A peer that fails is absent instead.
 pub fn run(options: &Options, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
-    let began = Instant::now();
-    let arena = Arena::new(options, watch)?;
-    let rest = options.time.saturating_sub(began.elapsed()).max(Duration::from_secs(1));
-    let mut stages: Vec<Stage<'_>> = vec![
-        Box::new(|| client::compare(&arena, rest.mul_f64(0.47), watch)),
-        Box::new(|| server::compare(&arena, rest.mul_f64(0.43), watch)),
-        Box::new(|| mux::compare(&arena, rest.mul_f64(0.07), watch)),
-        Box::new(|| counts::allocations(&arena, watch)),
-    ];
-    if options.full {
-        stages.push(Box::new(|| counts::instructions(&arena, watch)));
-        stages.push(Box::new(|| idle::compare(&arena, watch)));
-        stages.push(Box::new(|| shutdown::compare(&arena, watch)));
-        stages.push(Box::new(|| wrk::compare(&arena, watch)));
-    }
+    let within = Within::new(watch, options.time);
+    let arena = Arena::new(options, &within)?;
     let mut comparisons = Vec::new();
-    for stage in stages {
+    for (at, (stage, share)) in STAGES.iter().enumerate() {
+        let rest: f64 = STAGES[at..].iter().map(|(_, share)| share).sum();
+        let part = Within::new(&within, within.left().mul_f64(share / rest));
+        comparisons.extend(stage(&arena, &part)?);
+    }
+    for stage in FULL.iter().filter(|_| options.full) {
         if watch.stopped() {
             break;
         }
-        comparisons.extend(stage()?);
+        comparisons.extend(stage(&arena, watch)?);
     }
     Ok(comparisons)
 }
@@ -128,7 +132,7 @@ pub fn settings(options: &Options) -> Vec<(String, String)> {
             if options.full {
                 "nothing".to_owned()
             } else {
-                "instructions, memory of idle connections, stopping, wrk: they take a minute or two, and `full` adds them".to_owned()
+                "servers with 1 and 256 connections, instructions, memory of idle connections, stopping, wrk: they take minutes, and `full` adds them".to_owned()
             },
         ),
     ]
@@ -154,7 +158,12 @@ struct Arena {
     others: Option<usize>,
     /// What was built of Go, or why not.
     go: Result<go::Programs, String>,
-    quick: bool,
+    /// How long all may take but for what `full` adds.
+    time: Duration,
+    /// How long a turn may take at most.
+    turn: Option<Duration>,
+    /// How many files each process may have open.
+    files: Option<u64>,
 }
 
 impl Arena {
@@ -164,12 +173,25 @@ impl Arena {
         let (contestants, others) = places();
         watch.doing("side by side: building the programs in Go");
         let go = go::build(options.time.mul_f64(0.5), watch);
-        Ok(Arena { program, contestants, others, go, quick: options.time < Duration::from_secs(15) })
+        Ok(Arena { program, contestants, others, go, time: options.time, turn: options.turn, files: cpu::open_files() })
+    }
+
+    /// That nobody takes part, if a process may not have so many connections open.
+    fn too_few_files(&self, connections: usize) -> Option<Vec<Absent>> {
+        let why = cpu::allows(self.files, connections).err()?;
+        Some(vec![Absent { name: "all".into(), why }])
+    }
+
+    /// The time of a turn, where so many are left.
+    fn turn(&self, watch: &dyn Watch, turns_left: &Cell<u32>) -> Duration {
+        let left = turns_left.replace(turns_left.get().saturating_sub(1)).max(1);
+        // The rest is for starting, for finding out how much fills a turn, and for a machine that becomes busier.
+        (watch.left().mul_f64(0.8) / left).min(self.turn.unwrap_or(Duration::MAX))
     }
 
     /// Rounds of one comparison.
     fn rounds(&self) -> u32 {
-        if self.quick { 3 } else { 7 }
+        if self.turn.is_some() || self.time < Duration::from_secs(15) { 3 } else { 7 }
     }
 }
 

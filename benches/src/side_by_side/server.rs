@@ -1,5 +1,6 @@
 //! Servers under load: requests for each second of CPU time.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::turns::{Player, rounds};
 use super::{Arena, not_built};
 use crate::model::{Absent, Comparison};
 use crate::servers::{self, Threads};
-use crate::watch::Watch;
+use crate::watch::{Watch, Within, tell_no_time};
 
 /// The one that ratios are against.
 pub(super) const BASE: &str = "hyper";
@@ -73,53 +74,118 @@ fn note(name: &str) -> Option<String> {
     Some(note.to_owned())
 }
 
+/// A load.
+struct Kind {
+    id: &'static str,
+    title: &'static str,
+    connections: usize,
+    /// After how many answers a connection is closed and another one opened.
+    reconnect_every: Option<u64>,
+}
+
+/// As many connections as a proxy keeps to one of its servers.
+const USUAL: [Kind; 2] = [
+    Kind {
+        id: "server-keep-alive",
+        title: "Server, 32 connections that are kept",
+        connections: 32,
+        reconnect_every: None,
+    },
+    Kind {
+        id: "server-reconnect",
+        title: "Server, 32 connections, each closed after 25 requests",
+        connections: 32,
+        reconnect_every: Some(25),
+    },
+];
+
+/// One, which wakes the server for each request, and more than its loop is given at once.
+const FEW_AND_MANY: [Kind; 2] = [
+    Kind {
+        id: "server-keep-alive-1",
+        title: "Server, one connection that is kept",
+        connections: 1,
+        reconnect_every: None,
+    },
+    Kind {
+        id: "server-keep-alive-256",
+        title: "Server, 256 connections that are kept",
+        connections: 256,
+        reconnect_every: None,
+    },
+];
+
 /// Keep-alive, and a reconnect every 25 requests.
-pub(super) fn compare(arena: &Arena, within: Duration, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
-    let kinds = [
-        ("server-keep-alive", "Server, 32 connections that are kept", None),
-        ("server-reconnect", "Server, 32 connections, each closed after 25 requests", Some(25)),
-    ];
+pub(super) fn compare(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
+    all(arena, &USUAL, watch)
+}
+
+/// Keep-alive with other numbers of connections, each as long as the usual one.
+pub(super) fn compare_few_and_many(arena: &Arena, watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
+    all(arena, &FEW_AND_MANY, &Within::new(watch, arena.time.mul_f64(0.4)))
+}
+
+fn all(arena: &Arena, kinds: &[Kind], watch: &dyn Watch) -> Result<Vec<Comparison>, String> {
     let mut comparisons = Vec::new();
-    for (id, title, reconnect_every) in kinds {
-        let (players, absent) = start(arena, Duration::ZERO)?;
-        let count = arena.rounds();
-        let turns = count * u32::try_from(players.len()).map_err(|error| error.to_string())?;
-        // With less a server may not even have had the processor.
-        let time = (within / 2 / turns.max(1)).max(Duration::from_millis(40));
-        let rounds = rounds(id, BASE, count, players, absent, watch, |serving| {
-            let load = Load { addr: serving.addr, connections: CONNECTIONS, reconnect_every, time };
-            let loaded = load.run(serving.process.id(), arena.others)?;
-            if let Some(every) = reconnect_every
-                && loaded.opened < (loaded.answered / every).saturating_sub(CONNECTIONS as u64)
-            {
-                return Err(format!("{} answers on {} connections", loaded.answered, loaded.opened));
-            }
-            if reconnect_every.is_none() && loaded.opened > 0 {
-                return Err(format!("{} connections were opened that should have been kept", loaded.opened));
-            }
-            if loaded.cpu.is_zero() {
-                return Err("no CPU time was used".into());
-            }
-            Ok([loaded.answered as f64 / loaded.cpu.as_secs_f64()])
-        })?;
-        let about = Comparison {
-            id: id.into(),
-            title: title.into(),
-            explained: "Each connection asks again as soon as it is answered. Requests for each second of CPU time of the server's \
-                        process, user and system; the load comes from another process on the other processor."
-                .into(),
-            unit: "requests/CPU s".into(),
-            more_is_better: true,
-            base: BASE.into(),
-            ..Comparison::default()
-        };
-        comparisons.extend(rounds.comparison(0, about));
+    for (kind, rest) in kinds.iter().zip((1..=2).rev()) {
         if watch.stopped() {
-            break;
+            tell_no_time(watch, kind.id);
+            continue;
         }
+        let part = Within::new(watch, watch.left() / rest);
+        comparisons.extend(compare_kind(arena, kind, &part)?);
     }
     Ok(comparisons)
 }
 
-/// As many as a proxy keeps to one of its servers.
-const CONNECTIONS: usize = 32;
+fn compare_kind(arena: &Arena, kind: &Kind, watch: &dyn Watch) -> Result<Option<Comparison>, String> {
+    let Kind { id, title, connections, reconnect_every } = *kind;
+    let about = Comparison {
+        id: id.into(),
+        title: title.into(),
+        explained: "Each connection asks again as soon as it is answered. Requests for each second of CPU time of the server's \
+                    process, user and system; the load comes from another process on the other processor."
+            .into(),
+        unit: "requests/CPU s".into(),
+        more_is_better: true,
+        base: BASE.into(),
+        ..Comparison::default()
+    };
+    if let Some(absent) = arena.too_few_files(connections) {
+        return Ok(Some(Comparison { absent, ..about }));
+    }
+    let (players, absent) = start(arena, Duration::ZERO)?;
+    let count = arena.rounds();
+    let turns_left = Cell::new(count * u32::try_from(players.len()).map_err(|error| error.to_string())?);
+    let rounds = rounds(id, BASE, count, players, absent, watch, |serving| {
+        let mut time = arena.turn(watch, &turns_left).max(LEAST);
+        let loaded = loop {
+            let load = Load { addr: serving.addr, connections, reconnect_every, time };
+            let loaded = load.run(serving.process.id(), arena.others)?;
+            if (loaded.answered > 0 && !loaded.cpu.is_zero()) || time >= MOST {
+                break loaded;
+            }
+            // On a busy machine it did not even have the processor.
+            time *= 4;
+        };
+        if let Some(every) = reconnect_every
+            && loaded.opened < (loaded.answered / every).saturating_sub(connections as u64)
+        {
+            return Err(format!("{} answers on {} connections", loaded.answered, loaded.opened));
+        }
+        if reconnect_every.is_none() && loaded.opened > 0 {
+            return Err(format!("{} connections were opened that should have been kept", loaded.opened));
+        }
+        if loaded.answered == 0 || loaded.cpu.is_zero() {
+            return Err(format!("{} answers in {:?} of CPU time", loaded.answered, loaded.cpu));
+        }
+        Ok([loaded.answered as f64 / loaded.cpu.as_secs_f64()])
+    })?;
+    Ok(rounds.comparison(0, about))
+}
+
+/// How long a turn is at least.
+const LEAST: Duration = Duration::from_millis(40);
+
+/// A server that had no processor in so long a turn is broken.
+const MOST: Duration = Duration::from_secs(2);

@@ -1,7 +1,9 @@
 //! Rounds in which everybody has a turn, and the comparison that becomes of them.
 
+use std::time::{Duration, Instant};
+
 use crate::model::{Absent, Comparison, Contestant};
-use crate::watch::Watch;
+use crate::watch::{Watch, tell_no_time};
 
 /// Somebody who has turns.
 pub(super) struct Player<T> {
@@ -17,10 +19,13 @@ pub(super) struct Rounds<T, const KINDS: usize> {
     players: Vec<Player<T>>,
     figures: Vec<Vec<[f64; KINDS]>>,
     absent: Vec<Absent>,
+    /// How many rounds there should have been, unless somebody stopped the run.
+    planned: Option<u32>,
 }
 
 /// Gives everybody a turn in each round. Each turn measures some kinds of figures at once. Who starts changes from round to round.
-/// A round that was stopped does not count; a peer that fails does not take part any more.
+/// A round that was stopped does not count; a peer that fails does not take part any more. No round but the first is begun that would
+/// not fit into twice the time that is left, if it took as long as the one before: turns are measured by what is left.
 ///
 /// # Errors
 /// One of ours or the base failed.
@@ -34,7 +39,12 @@ pub(super) fn rounds<T, const KINDS: usize>(
     mut turn: impl FnMut(&mut T) -> Result<[f64; KINDS], String>,
 ) -> Result<Rounds<T, KINDS>, String> {
     let mut figures: Vec<Vec<[f64; KINDS]>> = players.iter().map(|_| Vec::new()).collect();
+    let mut last = Duration::ZERO;
     for round in 0..count as usize {
+        if last > watch.left().saturating_mul(2) {
+            break;
+        }
+        let begun = Instant::now();
         let mut at = 0;
         let mut this: Vec<Option<[f64; KINDS]>> = vec![None; players.len()];
         while at < players.len() {
@@ -68,8 +78,13 @@ pub(super) fn rounds<T, const KINDS: usize>(
         for (figures, measured) in figures.iter_mut().zip(whole) {
             figures.push(measured);
         }
+        last = begun.elapsed();
     }
-    Ok(Rounds { players, figures, absent })
+    if figures.first().is_some_and(Vec::is_empty) {
+        tell_no_time(watch, what);
+    }
+    let cut_short = !watch.stopped() || watch.left().is_zero();
+    Ok(Rounds { players, figures, absent, planned: cut_short.then_some(count) })
 }
 
 impl<T, const KINDS: usize> Rounds<T, KINDS> {
@@ -96,14 +111,21 @@ impl<T, const KINDS: usize> Rounds<T, KINDS> {
             let ratios = figures.iter().zip(&base).map(|(figure, base)| figure / base).collect();
             Contestant { name: player.name.to_owned(), ours: player.ours, figures, ratios, note: player.note.clone() }
         });
-        Some(Comparison { contestants: contestants.collect(), absent: self.absent.clone(), ..about })
+        let explained = match self.planned {
+            Some(planned) if base.len() < planned as usize => {
+                format!("{} {} of {planned} rounds: there was no time for more.", about.explained, base.len())
+            }
+            _ => about.explained,
+        };
+        Some(Comparison { contestants: contestants.collect(), absent: self.absent.clone(), explained, ..about })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::Unwatched;
+    use crate::watch::fake::Hourglass;
+    use crate::watch::{NO_TIME, Unwatched};
 
     fn player(name: &'static str, state: f64) -> Player<f64> {
         Player { name, ours: name == "ours", note: None, state }
@@ -146,6 +168,41 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_into_the_time_is_told() {
+        let players = || vec![player("ours", 1.0), player("base", 2.0)];
+        // One round and half of the next.
+        let watch = Hourglass::after(3);
+        let some = rounds("test", "base", 5, players(), Vec::new(), &watch, |state| Ok([*state])).unwrap();
+        let some = some.comparison(0, Comparison { explained: "Explained.".into(), ..about() }).unwrap();
+        assert_eq!(some.contestants[0].figures, [1.0]);
+        assert_eq!(some.explained, "Explained. 1 of 5 rounds: there was no time for more.");
+        assert!(watch.said().is_empty());
+
+        let watch = Hourglass::after(1);
+        let none = rounds("test", "base", 5, players(), Vec::new(), &watch, |state| Ok([*state])).unwrap();
+        assert_eq!(none.comparison(0, about()), None);
+        assert_eq!(watch.said(), [format!("test: {NO_TIME}")]);
+    }
+
+    #[test]
+    fn no_round_is_begun_that_would_not_fit() {
+        /// Says that there is no more time than a moment, and stops nobody.
+        struct Short;
+        impl Watch for Short {
+            fn doing(&self, _: &str) {}
+            fn stopped(&self) -> bool {
+                false
+            }
+            fn left(&self) -> Duration {
+                Duration::from_nanos(1)
+            }
+        }
+        let players = vec![player("ours", 1.0), player("base", 2.0)];
+        let one = rounds("test", "base", 5, players, Vec::new(), &Short, |state| Ok([*state])).unwrap();
+        assert_eq!(one.comparison(0, about()).unwrap().contestants[0].figures, [1.0]);
+    }
+
+    #[test]
     fn a_run_that_is_stopped_keeps_whole_rounds_only() {
         struct After(std::cell::Cell<u32>);
         impl Watch for After {
@@ -161,7 +218,7 @@ mod tests {
         let rounds = rounds("test", "base", 5, players, Vec::new(), &watch, |state| Ok([*state])).unwrap();
         assert_eq!(rounds.comparison(0, about()).unwrap().contestants[0].figures, [1.0]);
         assert!(
-            Rounds::<(), 1> { players: Vec::new(), figures: Vec::new(), absent: Vec::new() }
+            Rounds::<(), 1> { players: Vec::new(), figures: Vec::new(), absent: Vec::new(), planned: None }
                 .comparison(0, about())
                 .is_none()
         );

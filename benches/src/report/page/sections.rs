@@ -348,10 +348,14 @@ pub(super) fn growths(results: &Results) -> String {
                         format!("{}: {y1} at {x1}, {y2} at {x2}", series.name)
                     })
                     .collect();
-                let title = format!("{}: {} over {}", growth.title, growth.y, growth.x);
+                let title = format!("{}: {} over {}", growth.title, html::unit(&growth.y), growth.x);
                 let plot =
                     plots::growth(Plot { id: &format!("growth-{at}"), title: &title, desc: &ends.join("; ") }, growth);
-                let _ = writeln!(inside, "<figure><figcaption>{}</figcaption>{plot}</figure>", escaped(&growth.y));
+                let _ = writeln!(
+                    inside,
+                    "<figure><figcaption>{}</figcaption>{plot}</figure>",
+                    escaped(&html::unit(&growth.y))
+                );
                 inside.push_str(&details("The figures", &html::table(&heads, &rows)));
             }
             card(&growth.title, &inside)
@@ -517,7 +521,7 @@ pub(super) fn scenarios(results: &Results) -> String {
 
 /// All that was not measured, in one place.
 pub(super) fn absent(results: &Results) -> String {
-    let scenarios = std::iter::once(("Scenarios", &results.left_out));
+    let scenarios = std::iter::once(("The plan", &results.left_out));
     let comparisons = results.comparisons.iter().map(|comparison| (comparison.title.as_str(), &comparison.absent));
     let all = scenarios.chain(comparisons).chain(results.budget.iter().map(|budget| ("Budgets", &budget.absent)));
     let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
@@ -561,21 +565,20 @@ pub(super) fn reproduce(results: &Results) -> String {
     };
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), escaped(&value)]).collect();
     let mut inside = String::from("<div class=\"facts\">\n");
-    for (head, rows) in [
-        ("machine", rows),
-        ("versions", of(&environment.versions)),
-        ("settings, the same for all", of(&environment.settings)),
-    ] {
+    for (head, rows) in
+        [("machine", rows), ("versions", of(&environment.versions)), ("settings", of(&environment.settings))]
+    {
         if !rows.is_empty() {
             inside.push_str(&html::table(&[head, ""], &rows));
         }
     }
     inside.push_str("</div>\n");
     let commit = environment.commit.as_deref().map(|commit| commit.trim_end_matches('+'));
+    let features = if environment.versions.iter().any(|(name, _)| name == "axum") { " --features peers" } else { "" };
     let checkout = commit.map(|commit| format!("git checkout {}\n", escaped(commit))).unwrap_or_default();
     let _ = write!(
         inside,
-        "<h3>To do the same</h3>\n<pre>{checkout}cargo run --release -p roundtrip-bench</pre>\n\
+        "<h3>To do the same</h3>\n<pre>{checkout}cargo run --release -p roundtrip-bench{features}</pre>\n\
          <p>All figures of this page are in <a href=\"results.json\">results.json</a>. How to read and trust them is in \
          <code>docs/guide/benchmark.md</code>.</p>\n"
     );
