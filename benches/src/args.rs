@@ -23,7 +23,7 @@ did not do what its name says.
 
 Usage: roundtrip-bench [OPTIONS]
   --quick              everything in short, within 30 s instead of 3 minutes
-  --only STAGES        only these: scenarios, side-by-side, growth
+  --only STAGES        only these: scenarios, side-by-side, growth (which alone has all the time)
   --report DIR         where the page and its figures go (default target/bench-report)
   --json FILE          also write all figures to FILE
   --list               say what would be run, and run nothing

@@ -18,8 +18,8 @@
 //! ```
 //!
 //! # Features
-//! - `json`: [`RequestBuilder::json`], `json()` on responses, and jars that are saved as JSON.
-//! - `multipart`: [`RequestBuilder::multipart`], forms with files.
+//! - `json`: `RequestBuilder::json`, `json()` on responses, and jars that are saved as JSON.
+//! - `multipart`: `RequestBuilder::multipart`, forms with files.
 
 #![forbid(unsafe_code)]
 

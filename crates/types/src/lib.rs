@@ -20,7 +20,7 @@
 //! [`FormValues`].
 //!
 //! # Features
-//! - `json`: [`Json`] as a response, and `json()` on requests, responses and bodies.
+//! - `json`: `Json` as a response, and `json()` on requests, responses and bodies.
 
 #![forbid(unsafe_code)]
 
