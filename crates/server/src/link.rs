@@ -27,10 +27,10 @@ pub(crate) struct Link {
     phase: AtomicU8,
     /// The last state that was told to the hook.
     told: AtomicU8,
-    /// What this poll waits for: reset before each poll of hyper.
+    /// What this poll waits for: reset before each poll of the connection's work.
     waits: AtomicU8,
     flags: AtomicU32,
-    /// How the body of the request in progress is delimited, for the stream beneath hyper.
+    /// How the body of the request in progress is delimited, for the stream beneath hyper where it is hyper that reads.
     body: AtomicU64,
     requests: AtomicU64,
     panics: AtomicU64,
@@ -55,7 +55,7 @@ pub(crate) struct Control {
     pub(crate) watchers: Vec<Waker>,
     /// A request body that its handler did not want, and how much of it was read away.
     pub(crate) leftover: Option<(Incoming, u64)>,
-    /// The stream, when hyper is through with it, and what was read of it but not used.
+    /// The stream, when what spoke on it is through, and what was read of it but not used.
     pub(crate) returned: Option<(Stream, Vec<u8>)>,
     /// Why the request in progress was refused beneath hyper.
     pub(crate) malformed: Option<&'static str>,
@@ -94,7 +94,7 @@ pub(crate) const EOF: u32 = 1 << 16;
 pub(crate) const UPGRADED: u32 = 1 << 17;
 pub(crate) const HIJACKED: u32 = 1 << 18;
 pub(crate) const CLOSED: u32 = 1 << 19;
-/// Bytes that hyper wrote have not all reached the socket.
+/// Bytes that were to be written have not all reached the socket.
 pub(crate) const DIRTY: u32 = 1 << 20;
 pub(crate) const MALFORMED: u32 = 1 << 21;
 /// The body was given up: the connection ends with this request.
@@ -304,7 +304,7 @@ impl Link {
         self.flushes.load(Ordering::Acquire)
     }
 
-    /// hyper has nothing left to write, and somebody wants to know.
+    /// There is nothing left to write, and somebody wants to know.
     pub(crate) fn flushed(&self) {
         self.flushes.store(self.flushes.load(Ordering::Relaxed) + 1, Ordering::Release);
         self.lower(FLUSH_WATCHED);
@@ -356,7 +356,7 @@ impl Link {
         }
     }
 
-    /// All of the response is hyper's.
+    /// All of the response is written, or hyper's.
     pub(crate) fn response_done(&self) {
         self.lower(LISTENING);
         self.raise(RESPONSE_DONE);

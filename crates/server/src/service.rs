@@ -1,4 +1,5 @@
-//! What hyper calls for each request: checks, the handler, and what the connection has to know of both.
+//! What hyper calls for each request that it reads (checks, the handler, what the connection has to know of both), and what all
+//! requests have in common, whoever reads them: refusals, panics, a handler's current connection.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
